@@ -1,0 +1,99 @@
+# sunbird-otel: what a contributor runs. `make help` lists it.
+# Everything happens in .venv, which is made when it is missing or older than what it is made from.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# More or fewer test processes: make test JOBS=8. Anything else for pytest: make test ARGS="-k golden -x"
+JOBS ?= auto
+ARGS ?=
+PYTEST := $(BIN)/python -m pytest -q -n $(JOBS)
+
+# How many inputs `make fuzz` tries, and where the random numbers begin.
+INPUTS ?= 200000
+SEED ?= 1
+
+DEMO := demo-output
+DEMO_FILES := $(sort $(wildcard examples/telemetry/*.jsonl))
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(STAMP) ## Show what the bridge makes of the example telemetry, and write it to demo-output/
+	@test -n '$(DEMO_FILES)' || { echo 'make demo: examples/telemetry holds no .jsonl file; check that the copy of the project is whole.' >&2; exit 2; }
+	@mkdir -p $(DEMO)
+	@$(BIN)/sunbird-otel view $(DEMO_FILES) --html $(DEMO)/flows.html --quiet
+	@$(BIN)/sunbird-otel view $(DEMO_FILES) --quiet
+	@echo
+	@$(BIN)/sunbird-otel replay $(DEMO_FILES) --output $(DEMO)/otlp --report $(DEMO)/report.json
+	@echo
+	@echo 'Open $(DEMO)/flows.html in a browser; $(DEMO)/otlp holds the same as OTLP, $(DEMO)/report.json the full counts.'
+	@echo 'To see it in Jaeger:  $(BIN)/sunbird-otel replay $(firstword $(DEMO_FILES)) --endpoint http://localhost:4318'
+	@echo '        or the same:  OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 $(BIN)/sunbird-otel replay $(firstword $(DEMO_FILES))'
+
+.PHONY: test
+test: $(STAMP) ## Run the tests, without those marked slow
+	@$(PYTEST) -m 'not slow' $(ARGS)
+
+.PHONY: test-slow
+test-slow: $(STAMP) ## Run the tests marked slow
+	@$(PYTEST) -m slow $(ARGS)
+
+.PHONY: lint
+lint: $(STAMP) ## Check style and types (ruff, mypy, pyright, all strict)
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/pyright --pythonpath $(BIN)/python
+
+.PHONY: format
+format: $(STAMP) ## Format the code, and correct what ruff can correct safely
+	@$(BIN)/ruff check --fix --quiet || true
+	@$(BIN)/ruff format
+
+.PHONY: bench
+bench: $(STAMP) ## Measure throughput, memory and overhead, as ratios
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(STAMP) ## Feed broken input (INPUTS=200000 SEED=1): nothing may crash, every count must add up
+	@$(BIN)/python tests/fuzz.py --inputs $(INPUTS) --seed $(SEED) $(ARGS)
+
+.PHONY: golden
+golden: $(STAMP) ## Write the golden files anew; read the difference before you commit it
+	@$(PYTEST) -n 0 tests/test_golden.py --update-golden $(ARGS)
+
+.PHONY: docs
+docs: $(STAMP) ## Write the generated tables in docs/ anew
+	@$(BIN)/python docs/generate.py
+
+.PHONY: constraints
+constraints: ## Resolve constraints.txt anew, to the newest versions that pyproject.toml allows
+	@rm -rf $(VENV)-constraints
+	@$(PYTHON) -m venv $(VENV)-constraints
+	@$(VENV)-constraints/bin/python -m pip install --quiet -e '.[dev]'
+	@$(VENV)-constraints/bin/python -m pip freeze --exclude-editable > constraints.txt
+	@rm -rf $(VENV)-constraints
+
+.PHONY: clean
+clean: ## Remove what make and the tools have made
+	@rm -rf $(VENV) $(VENV)-constraints $(DEMO) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml constraints.txt src/sunbird_otel/_version.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo 'sunbird-otel needs Python 3.11 or newer; $(PYTHON) is '"$$($(PYTHON) --version 2>&1 || true)"'.' >&2; \
+		echo 'Name a newer one: make PYTHON=python3.12' >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo '$(PYTHON) cannot make virtual environments; on Debian or Ubuntu: apt-get install python3-venv' >&2; exit 2; }
+	@echo 'Installing into $(VENV) ...'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@

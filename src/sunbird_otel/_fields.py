@@ -1,0 +1,270 @@
+"""Which attribute a field of an event becomes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from sunbird_otel import names
+from sunbird_otel._measure import moments
+from sunbird_otel._rules import merged_params
+
+if TYPE_CHECKING:
+    from sunbird_otel._event import Event
+    from sunbird_otel._signals import Attributes, AttributeValue
+
+_INT64: Final = 1 << 63
+_SERVER_ERROR: Final = 500
+_ID_DIGITS: Final = 4
+_ID_LENGTH: Final = 40
+_METHOD: Final = re.compile(r"[A-Za-z]{1,20}")
+_UUID: Final = re.compile(r"(?i)[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
+_CDATA_KEYS: Final = {"playsession": names.PLAY_SESSION, "contentsession": names.CONTENT_SESSION}
+_PIPELINE_LOG: Final = "telemetry_audit"
+
+
+def _tables() -> dict[str, tuple[dict[str, str], dict[str, list[tuple[str, str]]]]]:
+    """Split the table of names by eid into direct fields and, for each object, its own fields."""
+    split: dict[str, tuple[dict[str, str], dict[str, list[tuple[str, str]]]]] = {}
+    for eid, table in names.EDATA.items():
+        nested: dict[str, list[tuple[str, str]]] = {}
+        for path, key in table.items():
+            outer, dot, inner = path.partition(".")
+            if dot:
+                nested.setdefault(outer, []).append((inner, key))
+        split[eid] = ({path: key for path, key in table.items() if "." not in path}, nested)
+    return split
+
+
+_TABLES: Final = _tables()
+_NO_TABLE: Final[tuple[dict[str, str], dict[str, list[tuple[str, str]]]]] = ({}, {})
+
+
+def attribute_value(value: Any) -> AttributeValue | None:  # noqa: ANN401, PLR0911 - any JSON value, one answer a type
+    """Return ``value`` as an attribute can carry it; ``None`` for what says nothing (null, empty text, list, object).
+
+    Scalars keep their type, lists of scalars of one type are arrays, anything deeper is one JSON text.
+    """
+    if isinstance(value, str):
+        return value or None
+    if isinstance(value, (bool, float)):
+        return value
+    if isinstance(value, int):
+        return value if -_INT64 <= value < _INT64 else float(value)
+    if not value:
+        return None
+    if isinstance(value, list):
+        kinds = {type(part) for part in value}
+        if kinds in ({str}, {bool}, {float}):
+            return value
+        if kinds == {int} and all(-_INT64 <= part < _INT64 for part in value):
+            return value
+        if kinds == {int, float}:
+            return [float(part) for part in value]
+    return orjson.dumps(value).decode()
+
+
+def _put(attributes: Attributes, key: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+    converted = attribute_value(value)
+    if converted is not None:
+        attributes[key] = converted
+
+
+def context_attributes(attributes: Attributes, event: Event, beside: Event | None = None) -> None:
+    """Add who and where; with ``beside`` only what differs from that event, since the span around says the rest."""
+    body = event.body
+    context = body["context"]
+    actor = body.get("actor", {})
+    other = beside.body["context"] if beside is not None else {}
+    other_actor = beside.body.get("actor", {}) if beside is not None else {}
+    for key, value, known in (
+        (names.SESSION_ID, event.sid, beside and beside.sid),
+        (names.USER_ID, event.actor_id, beside and beside.actor_id),
+        (names.ACTOR_TYPE, actor.get("type"), other_actor.get("type")),
+        (names.DEVICE_ID, event.did, beside and beside.did),
+        (names.CHANNEL, event.channel, beside and beside.channel),
+        (names.ENV, context.get("env"), other.get("env")),
+        (names.PDATA_PID, event.pdata_pid, beside and beside.pdata_pid),
+    ):
+        if value and value != known:
+            _put(attributes, key, value)
+    if event.cdata and (beside is None or event.cdata != beside.cdata):
+        for entry in event.cdata:
+            name = _CDATA_KEYS.get(entry["type"].casefold())
+            if name is not None and entry["id"]:
+                attributes[name] = entry["id"]
+        _put(attributes, names.CDATA, orjson.dumps(event.cdata).decode())
+    tags = body.get("tags")
+    if tags and (beside is None or tags != beside.body.get("tags")):
+        _put(attributes, names.TAGS, tags)
+
+
+def object_attributes(attributes: Attributes, event: Event) -> None:
+    """Add the object and its place in the content hierarchy."""
+    obj = event.object
+    _put(attributes, names.OBJECT_ID, obj.get("id"))
+    _put(attributes, names.OBJECT_TYPE, obj.get("type"))
+    _put(attributes, names.OBJECT_VERSION, obj.get("ver") or obj.get("version"))
+    rollup = obj.get("rollup") or event.body["context"].get("rollup")
+    if isinstance(rollup, dict):
+        for level, key in enumerate(names.ROLLUP, 1):
+            _put(attributes, key, rollup.get(f"l{level}"))
+
+
+def edata_attributes(attributes: Attributes, edata: dict[str, Any], eid: str, other_key: str) -> None:
+    """Add the fields of ``edata``, those without a name of their own together under ``other_key``."""
+    direct, nested = _TABLES.get(eid, _NO_TABLE)
+    other: dict[str, Any] = {}
+    for field, value in edata.items():
+        inner = nested.get(field)
+        if inner is not None and isinstance(value, dict):
+            for name, key in inner:
+                _put(attributes, key, value.get(name))
+            if value.keys() <= {name for name, _ in inner}:
+                continue
+        key = direct.get(field, "")
+        if key:
+            _put(attributes, key, value)
+        elif value not in (None, "", [], {}):
+            other[field] = value
+    if other:
+        attributes[other_key] = orjson.dumps(other).decode()
+
+
+def event_name(event: Event) -> str:
+    """Return the name of the span event, or of the instant span, that stands for ``event``."""
+    return names.EVENT_PREFIX + event.eid.lower()
+
+
+def event_attributes(attributes: Attributes, event: Event, violations: tuple[str, ...]) -> None:
+    """Add what an event says, besides who and where."""
+    attributes[names.MID] = event.mid
+    if violations:
+        attributes[names.FLOW_VIOLATIONS] = list(violations)
+    if event.late:
+        attributes[names.LATE] = True
+    if event.eid == "SHARE_ITEM" or event.edata.get("type") == _PIPELINE_LOG:
+        attributes[names.SYNTHETIC] = True
+    object_attributes(attributes, event)
+    edata_attributes(attributes, event.edata, event.eid, names.EDATA_OTHER)
+    if event.eid == "SHARE":
+        items = event.edata.get("items")
+        if isinstance(items, list):
+            ids = [item["id"] for item in items if isinstance(item, dict) and isinstance(item.get("id"), str)]
+            _put(attributes, names.SHARE_ITEM_IDS, ids)
+
+
+def open_attributes(attributes: Attributes, event: Event, *, is_job: bool) -> None:
+    """Add what the opening event of a flow says."""
+    agent = event.edata.get("uaspec")
+    if isinstance(agent, dict):
+        _put(attributes, names.USER_AGENT, agent.get("raw"))
+    if is_job:
+        _put(attributes, names.JOB_NAME, event.pdata_pid)
+    edata_attributes(attributes, event.edata, event.eid, names.EDATA_OTHER)
+
+
+def close_attributes(attributes: Attributes, event: Event) -> None:
+    """Add what the closing event of a flow says."""
+    attributes[names.END_MID] = event.mid
+    edata_attributes(attributes, event.edata, event.eid, names.END_OTHER)
+
+
+def error_text(event: Event) -> str:
+    """Return the text for the status of a span in which ``event`` failed."""
+    edata = event.edata
+    parts = [edata.get(field) for field in ("err", "errtype", "message", "status")]
+    return ": ".join(part for part in parts if isinstance(part, str) and part)[:_ERROR_TEXT]
+
+
+_ERROR_TEXT: Final = 200
+
+
+def request_attributes(attributes: Attributes, event: Event, request_id: str) -> tuple[str, bool]:
+    """Add what a LOG api_access or an ACCESS says.
+
+    Returns:
+        The name of the span, ``METHOD route`` with ids in the path replaced by ``{id}``, and whether the server failed.
+    """
+    fields = dict(merged_params(event.edata))
+    fields.pop("params", None)
+    method = fields.pop("method", None)
+    name = "HTTP"
+    if isinstance(method, str) and _METHOD.fullmatch(method):
+        name = attributes[names.HTTP_METHOD] = method.upper()
+    url = fields.pop("url", None) or fields.pop("path", None)
+    if isinstance(url, str) and url:
+        path, _, query = url.partition("?")
+        attributes[names.URL_PATH] = path
+        _put(attributes, names.URL_QUERY, query)
+        name = f"{name} {route(path)}"
+    status = fields.pop("status", None)
+    code = _status_code(status)
+    if code:
+        attributes[names.HTTP_STATUS] = code
+    else:
+        _put(attributes, names.REQUEST_STATUS, status)
+    size = fields.pop("size", None)
+    if isinstance(size, (int, float)) and not isinstance(size, bool):
+        attributes[names.HTTP_BODY_SIZE] = int(size)
+    rid = fields.pop("rid", None)
+    _put(attributes, names.REQUEST_ID, request_id)
+    if isinstance(rid, str) and rid != request_id:
+        _put(attributes, names.REQUEST_API, rid)
+    for field, key in names.REQUEST_FIELDS.items():
+        _put(attributes, key, fields.pop(field, None))
+    own = {field: fields.pop(field) for field in ("type", "level", "message", "pageid") if field in fields}
+    edata_attributes(attributes, own, event.eid, names.EDATA_OTHER)
+    rest = {field: value for field, value in fields.items() if value not in (None, "", [], {})}
+    if rest:
+        attributes[names.REQUEST_PARAMS] = orjson.dumps(rest).decode()
+    return name, code >= _SERVER_ERROR
+
+
+def _status_code(status: object) -> int:
+    if isinstance(status, str) and status.isascii() and status.isdigit() and len(status) == _STATUS_DIGITS:
+        return int(status)
+    if isinstance(status, int) and not isinstance(status, bool) and _LEAST_STATUS <= status <= _GREATEST_STATUS:
+        return status
+    return 0
+
+
+_STATUS_DIGITS: Final = 3
+_LEAST_STATUS: Final = 100
+_GREATEST_STATUS: Final = 599
+
+
+def route(path: str) -> str:
+    """Return ``path`` with what looks like an id replaced, so that names stay few.
+
+    >>> route("/content/v3/upload/do_11330179562065100813290")
+    '/content/v3/upload/{id}'
+    """
+    if "://" in path:
+        path = "/" + path.split("://", 1)[1].partition("/")[2]
+    return "/".join("{id}" if _is_id(segment) else segment for segment in path.split("/"))
+
+
+def _is_id(segment: str) -> bool:
+    if segment.isdigit() or len(segment) > _ID_LENGTH or _UUID.fullmatch(segment):
+        return True
+    return sum(1 for char in segment if char.isdigit()) >= _ID_DIGITS
+
+
+def metric_attributes(event: Event) -> Attributes:
+    """Return what all points of a METRICS event share."""
+    attributes: Attributes = {}
+    _put(attributes, names.METRIC_SYSTEM, event.edata.get("system"))
+    _put(attributes, names.METRIC_SUBSYSTEM, event.edata.get("subsystem"))
+    context_attributes(attributes, event)
+    other: dict[str, Any] = dict(moments(event))
+    for field, value in event.edata.items():
+        if field in {"system", "subsystem", "metrics"} or value in (None, "", [], {}):
+            continue
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            other[field] = value
+    if other:
+        attributes[names.EDATA_OTHER] = orjson.dumps(other).decode()
+    return attributes

@@ -1,0 +1,376 @@
+"""The flow engine: reads the rules, pairs START with END, closes what stays open, says what breaks the nesting.
+
+It is fed events in the order of their time and tells outcomes (:mod:`sunbird_otel._flow`). It knows no clock but the
+events' own, and no workflow: what to do with an event is said by the rules alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sunbird_otel._flow import (
+    Closed,
+    Flow,
+    FlowClosed,
+    FlowSegment,
+    Inside,
+    Lane,
+    Lone,
+    Measured,
+    Outcome,
+    Refused,
+    lane_key,
+)
+from sunbird_otel._ids import span_of, trace_of
+from sunbird_otel._measure import measurements
+from sunbird_otel._open import OpenFlows
+from sunbird_otel._pairing import match_end, same_flow
+from sunbird_otel._parked import Parked
+from sunbird_otel._placing import Placing, begun_by
+from sunbird_otel._repair import Repairs
+from sunbird_otel._rules import ROOT, Closes, Opens, merged_params
+from sunbird_otel._ties import natural_order
+from sunbird_otel._told import Told
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from sunbird_otel._event import Event
+    from sunbird_otel._rules import FlowRule, Rules
+    from sunbird_otel._tally import Tally
+
+_LONGEST_REQUEST_MS: Final = 86_400_000
+_MS: Final = 1_000_000
+
+
+class FlowEngine:
+    """Turns events into flows.
+
+    Args:
+        rules: What opens, closes and holds what.
+        policy: What to do about violations, see :mod:`sunbird_otel._told`.
+        idle_gap_ns: Replaces the idle gap of every rule that has one.
+        trace_scope: ``session`` or ``run``, see :func:`sunbird_otel._ids.trace_of`.
+        max_open_flows: Beyond this the flow that has been idle longest is evicted.
+        tally: Counts opened and closed flows, ends and violations.
+        on_violation: Is called with code, event, expected and found for each violation.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        *,
+        policy: str,
+        idle_gap_ns: int | None,
+        trace_scope: str,
+        max_open_flows: int,
+        tally: Tally,
+        on_violation: Callable[[str, Event, str, str], None],
+    ) -> None:
+        """Start with nothing open."""
+        self._rules = rules
+        self._trace_scope = trace_scope
+        self._max_open = max_open_flows
+        self._tally = tally
+        self._told = Told(policy, tally, on_violation)
+        self._open = OpenFlows(rules, idle_gap_ns)
+        self._parked = Parked(rules, idle_gap_ns)
+        self._repairs = Repairs(rules, trace_scope, self._synthesise, self._admit)
+        self._placing = Placing(
+            rules=rules,
+            trace_scope=trace_scope,
+            flows=self._open,
+            parked=self._parked,
+            repairs=self._repairs,
+            told=self._told,
+            make_home=self._missing_home,
+        )
+        # Producers that are known to write AUDIT Ready or Stopped.
+        self._auditing: set[Hashable] = set()
+
+    def feed(self, events: list[Event]) -> list[Outcome]:
+        """Take events that have one time, and return what they decide."""
+        if len(events) > 1:
+            events = natural_order(events, self._rules, self._closes_open_flow)
+        for event in events:
+            self._expire(event.ets_ns)
+            self._process(event)
+        return self._told.take()
+
+    def feed_late(self, event: Event) -> list[Outcome]:
+        """Take an event whose place in the order has passed.
+
+        It joins a flow that was open at its time if that is still open, and is a span of its own in that flow's trace
+        otherwise. A START opens its flow only when nothing has begun or ended in its lane since.
+        """
+        role = self._rules.role(event)
+        if isinstance(role, Opens) and not role.rule.whole:
+            lane = self._open.lane(event, role.rule)
+            if lane is None or lane.changed_ns > event.ets_ns:
+                self._placing.place(event)
+                return self._told.take()
+        self._process(event)
+        return self._told.take()
+
+    def advance(self, to_ns: int) -> list[Outcome]:
+        """Close what has been idle at ``to_ns``, and return what that decides."""
+        self._expire(to_ns)
+        return self._told.take()
+
+    def drain(self) -> list[Outcome]:
+        """Close everything: the stream has ended."""
+        for entry in self._parked.all():
+            self._placing.unpark(entry)
+        for flow in self._open.roots():
+            self._close(flow, "drain")
+        return self._told.take()
+
+    def _process(self, event: Event) -> None:
+        if measurements(event):
+            self._told.tell([Measured(event)])
+            return
+        role = self._rules.role(event)
+        if isinstance(role, Opens):
+            if role.rule.whole:
+                self._request(event, role.rule)
+            else:
+                self._start(event, role.rule)
+        elif isinstance(role, Closes):
+            self._end(event, role.rule)
+        else:
+            self._placing.inside(event)
+
+    # --- Opening ---------------------------------------------------------------------------------------------------
+
+    def _start(self, event: Event, rule: FlowRule) -> None:
+        lane = self._open.lane(event, rule, make=True)
+        while len(self._open) >= self._max_open:
+            self._close(self._open.longest_idle(), "evicted")
+        for flow in reversed(list(lane.stack)):
+            if flow.rule.kind == rule.kind and flow in lane.stack and same_flow(event, flow):
+                self._close(flow, "restart")
+        if rule.scope == "producer":
+            self._auditing.add(lane.key)
+        observed = self._observed_parent(event, rule, lane)
+        flow = self._make(event, rule, lane, observed)
+        code = self._parent_violation(rule, observed)
+        around = None
+        if code:
+            self._violation(flow, code, event, rule, observed)
+            if self._told.repairs:
+                around = self._repairs.parent(flow, observed)
+        self._admit(flow, around)
+
+    def _make(self, event: Event, rule: FlowRule, lane: Lane | None, parent: Flow | None) -> Flow:
+        request_id = self._parked.request_id(event)
+        trace_id = parent.trace_id if parent else trace_of(event, request_id, self._trace_scope)
+        flow = Flow(
+            rule=rule,
+            opener=event,
+            lane=lane,
+            trace_id=trace_id,
+            span_id=span_of(trace_id, rule.kind, event),
+            start_ns=event.ets_ns,
+            last_ns=event.ets_ns,
+            parent=parent,
+            request_id=request_id,
+        )
+        flow.marks.update(self._rules.marks_of_producer(event.pdata_id, event.pdata_pid))
+        return flow
+
+    def _admit(self, flow: Flow, around: Flow | None = None) -> None:
+        self._tally.opened += 1
+        self._tally.open += 1
+        self._open.add(flow, around)
+
+    def _synthesise(self, rule: FlowRule, child: Event, parent: Flow | None, start_ns: int) -> Flow:
+        """Make the flow that should have been there for ``child``."""
+        flow = self._make(child, rule, self._open.lane(child, rule, make=True), parent)
+        flow.span_id = span_of(flow.trace_id, f"synthetic {rule.kind}", child)
+        flow.start_ns = start_ns
+        flow.synthetic = True
+        flow.repairs.append("synthetic")
+        return flow
+
+    def _observed_parent(self, event: Event, rule: FlowRule, lane: Lane) -> Flow | None:
+        if rule.scope == "producer":
+            return None
+        innermost = lane.stack[-1] if lane.stack else None
+        if innermost is not None and any(rule.accepts_parent(flow.kind) for flow in innermost.lineage()):
+            return innermost
+        joined = self._open.joined(event, lambda flow: rule.accepts_parent(flow.kind))
+        return joined or innermost
+
+    def _parent_violation(self, rule: FlowRule, parent: Flow | None) -> str:
+        if parent is None:
+            return "" if rule.accepts_parent(ROOT) else "missing_parent"
+        if not rule.accepts_parent(parent.kind):
+            return "wrong_parent"
+        if rule.within and all(flow.kind != rule.within for flow in parent.lineage()):
+            return "missing_parent"
+        return ""
+
+    # --- Requests ----------------------------------------------------------------------------------------------------
+
+    def _request(self, event: Event, rule: FlowRule) -> None:
+        lane = self._open.lane(event, rule)
+        parent = None
+        if lane is not None:
+            parent = next((flow for flow in reversed(lane.stack) if rule.accepts_parent(flow.kind)), None)
+        if parent is None:
+            parent = self._open.joined(event, lambda flow: rule.accepts_parent(flow.kind))
+        run = self._placing.run_of(event, rule)
+        owner = self._rules.by_kind.get(rule.member_of)
+        outside = run is None and owner is not None and lane_key(event, owner.scope) in self._auditing
+        if run is not None and run.rule.members == "child":
+            parent = run
+        flow = self._make(event, rule, None, parent)
+        flow.start_ns = event.ets_ns - _duration_ns(event, rule)
+        flow.end_reason, flow.end_ns = "end", event.ets_ns
+        for gathered in self._parked.gather(flow):
+            flow.events.append(Inside(gathered))
+            flow.last_ns = max(flow.last_ns, gathered.ets_ns)
+        if outside and owner is not None:
+            self._violation(flow, "missing_parent", event, rule, None)
+            if self._told.repairs:
+                run = self._synthesise(owner, event, None, flow.start_ns)
+                self._admit(run)
+        if run is not None and run is not parent:
+            flow.links.append(run.reference().typed("service_run"))
+        if parent is not None:
+            self._open.touch(parent, event.ets_ns)
+        self._tally.opened += 1
+        self._tally.open += 1
+        self._finish(flow)
+
+    # --- Closing -----------------------------------------------------------------------------------------------------
+
+    def _end(self, event: Event, rule: FlowRule) -> None:
+        flow = self._match(event, rule)
+        if rule.scope == "producer":
+            self._auditing.add(lane_key(event, rule.scope))
+        if flow is not None:
+            self._close(flow, "end", event)
+            return
+        lane = self._open.lane(event, rule)
+        before = match_end(event, rule, reversed(lane.closed)) if lane else None
+        code = "repeated_end" if before is not None and before.ended else "orphan_end"
+        expected = f"an open flow {rule.kind} that it closes"
+        found = "that flow had ended before" if code == "repeated_end" else "none"
+        self._told.violation(code, event, expected, found)
+        if self._told.rejects:
+            self._told.refuse(event, code)
+            return
+        if code == "repeated_end":
+            self._tally.repeated += 1
+        else:
+            self._tally.orphan += 1
+        self._placing.place(event, (code,), before)
+
+    def _match(self, event: Event, rule: FlowRule) -> Flow | None:
+        lane = self._open.lane(event, rule)
+        flow = match_end(event, rule, begun_by(event, reversed(lane.stack))) if lane else None
+        if flow is None and rule.scope == "lane":
+            joined = [f for f in self._open.of_session(event) if f.opener.pdata_id == event.pdata_id]
+            flow = match_end(event, rule, begun_by(event, reversed(joined)))
+        return flow
+
+    def _closes_open_flow(self, event: Event, rule: FlowRule) -> bool:
+        return self._match(event, rule) is not None
+
+    def _close(self, flow: Flow, reason: str, closer: Event | None = None) -> None:
+        inner = "parent_end" if reason in {"end", "restart", "parent_end"} else reason
+        for child in reversed(list(flow.children)):
+            self._close(child, inner)
+        self._open.remove(flow)
+        flow.end_reason = reason
+        flow.closer = closer
+        flow.end_ns = max(closer.ets_ns, flow.last_ns if closer.late else 0) if closer is not None else flow.last_ns
+        self._finish(flow)
+
+    def _finish(self, flow: Flow) -> None:
+        """Decide what is known only now, remember the flow, and tell it."""
+        rules, parent = self._rules, flow.parent
+        around = list(flow.ancestors())
+        kinds = {flow.kind, *flow.kinds_inside, *(outer.kind for outer in around)}
+        marks = flow.marks.union(*(outer.marks for outer in around))
+        flow.workflow = rules.workflow_of(kinds, marks)
+        self._tally.open -= 1
+        self._tally.closed[flow.end_reason] += 1
+        if flow.end_reason != "end" and not flow.synthetic:
+            may = flow.rule.may_stay_open
+            if not ("*" in may or flow.workflow in may):
+                code = "unclosed_child" if flow.end_reason == "parent_end" else "missing_end"
+                flow.violations.append(code)
+                self._told.violation(code, flow.opener, f"END of the {flow.kind}", f"closed by {flow.end_reason}")
+        flow.end_ns = max(flow.end_ns, flow.start_ns + 1)
+        if self._told.repairs:
+            self._repairs.contain(flow)
+        if parent is not None:
+            parent.kinds_inside |= {flow.kind} | flow.kinds_inside
+            parent.marks |= flow.marks
+        if flow.lane is not None:
+            ended = flow.end_reason == "end"
+            flow.lane.closed.append(Closed(flow.rule, flow.opener, flow.start_ns, flow.end_ns, ended, flow.reference()))
+            flow.lane.changed_ns = max(flow.lane.changed_ns, flow.end_ns)
+        if self._told.rejects and flow.violations:
+            for event in _events_of(flow):
+                self._told.refuse(event, flow.violations[0])
+            return
+        told = [*flow.held, FlowClosed(flow)]
+        flow.held = []
+        self._told.tell(told, parent)
+
+    def _expire(self, now_ns: int) -> None:
+        while (flow := self._open.idle(now_ns)) is not None:
+            self._close(flow, "idle")
+        for entry in self._parked.expired(now_ns):
+            self._placing.unpark(entry)
+
+    def _missing_home(self, rule: FlowRule, event: Event, innermost: Flow | None) -> Flow:
+        flow = self._synthesise(rule, event, innermost, event.ets_ns)
+        around = None
+        if self._parent_violation(rule, innermost):
+            around = self._repairs.parent(flow, innermost)
+        self._admit(flow, around)
+        return flow
+
+    # --- Violations --------------------------------------------------------------------------------------------------
+
+    def _violation(self, flow: Flow, code: str, event: Event, rule: FlowRule, parent: Flow | None) -> None:
+        flow.violations.append(code)
+        allowed = " or ".join(sorted(rule.parents | rule.tolerates, key=lambda kind: self._rules.depth.get(kind, 0)))
+        wanted = rule.member_of if rule.whole else allowed
+        expected = f"{flow.kind} inside {wanted}" + (f", within a {rule.within}" if rule.within else "")
+        found = f"inside a {parent.kind}" if parent is not None else "nothing around it"
+        self._told.violation(code, event, expected, found)
+
+
+def _duration_ns(event: Event, rule: FlowRule) -> int:
+    """Return how long a request took; 0 when it does not say or what it says cannot be."""
+    value = merged_params(event.edata).get(rule.duration.partition(".")[2])
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return 0
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _LONGEST_REQUEST_MS:
+        return 0
+    numerator, denominator = value.as_integer_ratio()
+    return numerator * _MS // denominator
+
+
+def _events_of(flow: Flow) -> list[Event]:
+    """Return every event that a flow stands for, with those of the flows in it that wait."""
+    events = [] if flow.synthetic else [flow.opener]
+    events.extend(inside.event for inside in flow.events)
+    for outcome in flow.held:
+        if isinstance(outcome, FlowClosed):
+            events.extend(_events_of(outcome.flow))
+        elif isinstance(outcome, FlowSegment):
+            events.extend(inside.event for inside in outcome.events)
+        elif isinstance(outcome, (Lone, Measured, Refused)):
+            events.append(outcome.event)
+    if flow.closer is not None:
+        events.append(flow.closer)
+    return events

@@ -1,0 +1,430 @@
+"""From bytes to JSON documents, whatever stands between them, in bounded memory and without I/O.
+
+An input may hold one event a line, batches, pretty-printed documents, documents with nothing or a record separator
+between them, and arrays of any length, in any mixture; the bytes alone tell. The usual line is parsed at once, which
+proves that it is one whole document, and the parsed value travels with it so that nobody parses it again. Everything
+else goes through :class:`sunbird_otel._scan.Scanner`.
+
+What is broken costs only itself. A line that was cut off can look as if the next one belonged to it; so when a
+document breaks, reading goes back to the line after its first.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import orjson
+
+from sunbird_otel._findings import Finding, Position
+from sunbird_otel._scan import Scanner, Step
+from sunbird_otel._wreck import LINE_END, Wreck, can_quote, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sunbird_otel._limits import Limits
+
+_BETWEEN = re.compile(rb"[ \t\r\n\x1e]*+")
+_WORD = re.compile(rb'[^\s,:{}\[\]"\x1e]++')
+_NULS = re.compile(rb"\x00*+")
+_UTF8_BOM = b"\xef\xbb\xbf"
+_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_UTF16_FIRST = b"\xff\xfe"
+
+_BRACE, _BRACKET, _CLOSE_BRACE, _CLOSE_BRACKET, _COMMA, _NUL, _BOM = b"{[}],\x00\xef"
+
+_SCALAR_BYTES = 4096  # a line or word of this length without a bracket is no event; the rest of it need not be kept
+_WAIT_BYTES = 1 << 20  # how long a line may become before it is scanned as it comes
+
+
+class Document(NamedTuple):
+    """One JSON document: an event, a batch, or an element of an array, whose elements come one by one.
+
+    It is a tuple because one is made for each line.
+    """
+
+    data: bytes
+    """The bytes of the document, with nothing around them; balanced, but not always valid JSON."""
+    position: Position
+    """The line on which it begins; ``index`` is its place (from 0) when it is an element of an array."""
+    end: int
+    """Offset of the first byte after it, from the start of the (inflated) input."""
+    value: Any = None
+    """What ``orjson.loads(data)`` returns, when that is known already; else None."""
+
+
+_Move = Document | Finding | Literal[Step.MORE, Step.DONE]
+"""What one move gives: an item, DONE when it gave none, or MORE when nothing can be told before more bytes come."""
+
+
+class Framer:
+    """Cut a stream of bytes into documents.
+
+    Args:
+        limits: ``document_bytes`` bounds what is kept in memory.
+        source: the name that goes into positions.
+
+    Everything that ``feed`` and ``close`` return must be taken before the next call.
+    """
+
+    def __init__(self, limits: Limits, source: str = "") -> None:
+        """Begin at the start of an input."""
+        self._limit = limits.document_bytes
+        self._source = source
+        self._buffer = bytearray()
+        self._base = 0  # offset in the input of the first byte of the buffer
+        self._at = 0  # in the buffer: all before it is done
+        self._line = 1
+        self._line_start = 0  # in the buffer, negative when those bytes are gone
+        self._indent = 0  # blanks before the first thing on this line
+        self._fresh = True  # nothing but blanks so far on this line
+        self._skipping = False  # to the end of the line
+        self._waiting = False  # for the end of a line
+        self._separable = False  # a document or element stands directly before, so a comma may follow
+        self._nuls_end = -1  # where the last run of NUL bytes ends, in the input
+        self._index: int | None = None  # of the next element, when inside an array
+        self._array_line = 0
+        self._stray = False  # an array was given up: its closing bracket is still to come
+        self._scanner: Scanner | None = None
+        self._wreck = Wreck()
+        self._foreign = False  # the input is no UTF-8 text at all
+        self._final = False
+        self._closing_code = "not_json"
+
+    def feed(self, chunk: bytes) -> Iterator[Document | Finding]:
+        """Take the next bytes, of any length; return what they complete."""
+        if self._foreign:
+            return iter(())
+        self._buffer += chunk
+        if self._waiting and b"\n" not in chunk and self._may_wait():
+            return iter(())
+        return self._take()
+
+    def close(self, code: str = "not_json") -> Iterator[Document | Finding]:
+        """End the input; return what is left.
+
+        ``code`` is for a document that the end cuts off: ``truncated`` when the caller knows that bytes are missing.
+        """
+        self._final = True
+        self._closing_code = code
+        return self._take()
+
+    def _take(self) -> Iterator[Document | Finding]:
+        self._waiting = False
+        while True:
+            if self._fresh and self._index is None and self._scanner is None and not self._skipping:
+                yield from self._lines()
+            item = self._next()
+            if item is Step.MORE:
+                break
+            if item is not Step.DONE:
+                yield item
+        self._drop()
+
+    def _lines(self) -> Iterator[Document]:
+        """Take the lines that hold one object each, up to one that does not: this is the hot path."""
+        buffer, base, source, limit = self._buffer, self._base, self._source, self._limit
+        find, loads = buffer.find, orjson.loads
+        start, line = self._at, self._line
+        while (end := find(b"\n", start)) >= 0 and buffer[start] == _BRACE and end - start <= limit:
+            data = bytes(buffer[start:end])
+            try:
+                value = loads(data)
+            except ValueError:
+                break
+            if data[-1] != _CLOSE_BRACE:
+                data = data.rstrip()
+            yield Document(data, Position(source, line), base + start + len(data), value)
+            start = end + 1
+            line += 1
+        if start != self._at:
+            self._at = self._line_start = start
+            self._line = line
+            if self._wreck.is_past(base + start - 1):
+                self._wreck = Wreck()
+
+    def _drop(self) -> None:
+        """Forget the bytes that are done with."""
+        scanner = self._scanner
+        if scanner is not None and scanner.oversized:
+            self._pass_to(scanner.at)
+        done = self._at
+        del self._buffer[:done]
+        self._base += done
+        self._at = 0
+        self._line_start -= done
+        if scanner is not None and done:
+            scanner.shift(done)
+
+    def _next(self) -> _Move:  # noqa: PLR0911  # one return a kind of move
+        """Make one move."""
+        if self._skipping:
+            return self._skip()
+        if self._scanner is not None:
+            return self._scan(self._scanner)
+        if self._blank():
+            return Step.DONE
+        buffer, at = self._buffer, self._at
+        if at == len(buffer):
+            if self._final and self._index is not None:
+                return self._give_up_array("an array that the input ends in", code=self._closing_code)
+            return Step.MORE
+        byte = buffer[at]
+        if byte == _BOM and (moved := self._pass_bom()):
+            return moved
+        return self._between(byte) if self._index is None else self._in_array(byte)
+
+    def _skip(self) -> _Move:
+        """Go to the end of the line."""
+        found = LINE_END.search(self._buffer, self._at)
+        if found is None:
+            self._at = len(self._buffer)
+            return Step.MORE
+        self._at = found.start()
+        self._skipping = False
+        return Step.DONE
+
+    def _blank(self) -> bool:
+        """Pass what may stand between documents; tell whether there was any."""
+        buffer, at = self._buffer, self._at
+        end = _BETWEEN.match(buffer, at).end()  # type: ignore[union-attr]  # it matches the empty string
+        if self._pass_to(end) or buffer.find(b"\x1e", at, end) >= 0:
+            self._fresh = True
+        if self._fresh:
+            self._indent = end - self._line_start
+        return end > at
+
+    def _pass_to(self, end: int) -> int:
+        """Have done with the bytes before ``end``; return how many line ends they hold."""
+        newlines = self._buffer.count(b"\n", self._at, end)
+        if newlines:
+            self._line += newlines
+            self._line_start = self._buffer.rfind(b"\n", self._at, end) + 1
+        self._at = end
+        return newlines
+
+    def _pass_bom(self) -> _Move | None:
+        """Drop a byte order mark, at the start or where files were put one after the other; None when it is none."""
+        mark = self._buffer[self._at : self._at + len(_UTF8_BOM)]
+        if mark == _UTF8_BOM:
+            self._at += len(_UTF8_BOM)
+            self._line_start += len(_UTF8_BOM)
+            return Step.DONE
+        return Step.MORE if _UTF8_BOM.startswith(mark) and not self._final else None
+
+    def _between(self, byte: int) -> _Move:  # noqa: PLR0911  # one return a kind of move
+        """Move on from ``byte``, which stands outside of every array."""
+        offset = self._base + self._at
+        if byte == _COMMA and self._separable:
+            return self._pass(separable=False)
+        if byte == _CLOSE_BRACKET and self._stray:
+            self._stray = False
+            return self._pass(separable=True)
+        if self._fresh:
+            if self._wreck.holds(offset, self._indent, byte):
+                self._skipping = True
+                return Step.DONE
+            if self._wreck.is_unclosed(offset):
+                return self._refuse_line("a document that is cut off at a line end")
+            if self._wreck.is_past(offset):
+                self._wreck = Wreck()
+        if byte == _BRACKET:
+            self._index = 0
+            self._array_line = self._line
+            return self._pass(separable=False)
+        if byte == _BRACE:
+            self._waiting = self._fresh and self._may_wait() and self._buffer.find(b"\n", self._at) < 0
+            return Step.MORE if self._waiting else self._begin()
+        if byte == _NUL:
+            return self._pass_nuls()
+        if byte in _UTF16_FIRST and offset == 0:
+            return self._maybe_utf16()
+        return self._scalar_line()
+
+    def _may_wait(self) -> bool:
+        """Tell whether to wait for the line end: then the line can be parsed at once, which is faster than scanning it.
+
+        Not when the bytes end like a document, since they may be all that comes for a while.
+        """
+        size = len(self._buffer) - self._at
+        return size <= _WAIT_BYTES and not self._final and self._buffer[-1] != _CLOSE_BRACE
+
+    def _pass(self, *, separable: bool) -> _Move:
+        """Pass one byte of punctuation."""
+        self._at += 1
+        self._fresh = False
+        self._separable = separable
+        return Step.DONE
+
+    def _begin(self) -> _Move:
+        """Let the scanner find the end of the document that begins here."""
+        self._scanner = Scanner(self._at, indent=self._indent)
+        self._fresh = self._separable = False
+        return Step.DONE
+
+    def _scan(self, scanner: Scanner) -> _Move:
+        """Follow the document under way as far as the bytes go."""
+        step = scanner.run(self._buffer)
+        if not scanner.oversized and scanner.at - scanner.start > self._limit:
+            scanner.oversized = True
+            return self._finding(
+                f"a document of more than {self._limit} bytes",
+                code="too_large",
+                expected=f"at most {self._limit} bytes (limit document_bytes)",
+                raw=quote(self._buffer, scanner.start, self._limit),
+            )
+        if step is Step.MORE and not self._final:
+            return Step.MORE
+        if step is Step.DONE:
+            return self._done(scanner)
+        if scanner.oversized:
+            return self._resume_after(scanner)
+        if not self._can_quote():
+            return Step.MORE
+        return self._broken(scanner)
+
+    def _done(self, scanner: Scanner) -> _Move:
+        """Hand out a document that is whole, unless it was refused for its size."""
+        self._scanner = None
+        if not scanner.oversized:
+            return self._document(scanner.at)
+        self._pass_to(scanner.at)
+        self._after_document()
+        return Step.DONE
+
+    def _document(self, end: int, value: Any = None) -> Document:
+        data = bytes(self._buffer[self._at : end])
+        position = Position(self._source, self._line, self._index)
+        self._pass_to(end)
+        self._after_document()
+        return Document(data, position, self._base + end, value)
+
+    def _after_document(self) -> None:
+        self._fresh = False
+        self._separable = True
+        if self._index is not None:
+            self._index += 1
+
+    def _broken(self, scanner: Scanner) -> Finding:
+        """Refuse the line on which a broken document began, and go back to the next."""
+        at_end = scanner.step is Step.MORE
+        finding = self._finding(
+            scanner.problem, code=self._closing_code if at_end else scanner.code, raw=quote(self._buffer, scanner.start)
+        )
+        self._scanner = None
+        self._skipping = True
+        self._leave_array()
+        if b"\n" in self._buffer[self._at : scanner.at].rstrip():
+            reach = len(self._buffer) if at_end else self._buffer.rfind(b"\n", 0, scanner.at) + 1
+            unclosed = (self._base + head for _, head in scanner.heads if head < reach)
+            self._wreck = Wreck(scanner.indent, self._base + reach, unclosed)
+        return finding
+
+    def _resume_after(self, scanner: Scanner) -> _Move:
+        """Go on where a document broke that was too large to be kept."""
+        self._scanner = None
+        self._pass_to(scanner.at)
+        self._fresh = scanner.broken_at_line_start
+        self._skipping = not self._fresh
+        self._leave_array()
+        return Step.DONE
+
+    def _leave_array(self) -> None:
+        """Take what follows for lines again, but for the closing bracket that may still come."""
+        if self._index is not None:
+            self._index = None
+            self._stray = True
+
+    def _in_array(self, byte: int) -> _Move:  # noqa: PLR0911  # one return a kind of move
+        """Move on from ``byte``, which stands between the elements of an array."""
+        if byte == _CLOSE_BRACKET:
+            self._index = None
+            return self._pass(separable=True)
+        if byte == _COMMA and self._separable:
+            return self._pass(separable=False)
+        if self._separable:
+            return self._give_up_array("an array that is not closed")
+        if byte in b'{["':
+            return self._begin()
+        buffer, at = self._buffer, self._at
+        word = _WORD.match(buffer, at, at + _SCALAR_BYTES)
+        if word is None or word.end() == at + _SCALAR_BYTES:
+            return self._give_up_array("something that is no element of an array")
+        if word.end() == len(buffer) and not self._final:
+            return Step.MORE
+        return self._document(word.end())
+
+    def _give_up_array(self, found: str, *, code: str = "not_json") -> _Move:
+        """Refuse the rest of an array; its elements so far have been handed out.
+
+        What begins a line may be a good document, and is looked at again; on the same line all is lost.
+        """
+        lost = not self._fresh and self._at < len(self._buffer)
+        if lost and not self._can_quote():
+            return Step.MORE
+        finding = self._finding(
+            found, code=code, line=self._array_line, raw=quote(self._buffer, self._at) if lost else ""
+        )
+        self._leave_array()
+        self._skipping = lost
+        return finding
+
+    def _pass_nuls(self) -> _Move:
+        """Refuse a run of NUL bytes, which a crash can leave in front of good data, once."""
+        offset = self._base + self._at
+        self._at = _NULS.match(self._buffer, self._at).end()  # type: ignore[union-attr]  # it matches the empty string
+        going_on = offset == self._nuls_end
+        self._nuls_end = self._base + self._at
+        return Step.DONE if going_on else self._finding("a run of NUL bytes", raw="\x00")
+
+    def _maybe_utf16(self) -> _Move:
+        """Refuse a whole input that is UTF-16."""
+        if len(self._buffer) == 1 and not self._final:
+            return Step.MORE
+        if bytes(self._buffer[:2]) not in _UTF16_BOMS:
+            return self._scalar_line()
+        self._foreign = True
+        self._at = len(self._buffer)
+        return self._finding("UTF-16 text; nothing of it was read", expected="JSON in UTF-8")
+
+    def _scalar_line(self) -> _Move:
+        """Hand out the rest of the line if it is a JSON text without brackets; refuse it otherwise."""
+        buffer, at = self._buffer, self._at
+        found = LINE_END.search(buffer, at, at + _SCALAR_BYTES)
+        short = len(buffer) - at < _SCALAR_BYTES
+        if found is None and short and not self._final:
+            return Step.MORE
+        if found is not None or short:
+            end = found.start() if found is not None else len(buffer)
+            end = at + len(buffer[at:end].rstrip())
+            try:
+                value = orjson.loads(buffer[at:end])
+            except ValueError:
+                pass
+            else:
+                return self._document(end, value)
+        return self._refuse_line("text that is not JSON")
+
+    def _refuse_line(self, found: str) -> _Move:
+        """Refuse the rest of the line."""
+        if not self._can_quote():
+            return Step.MORE
+        self._skipping = True
+        self._separable = False
+        return self._finding(found, raw=quote(self._buffer, self._at))
+
+    def _can_quote(self) -> bool:
+        return self._final or can_quote(self._buffer, self._at)
+
+    def _finding(
+        self,
+        found: str,
+        *,
+        code: str = "not_json",
+        expected: str = "a JSON object or an array of objects",
+        line: int | None = None,
+        raw: str = "",
+    ) -> Finding:
+        position = Position(self._source, line or self._line, self._index)
+        return Finding(code=code, path="$", expected=expected, found=found, position=position, refused=True, raw=raw)

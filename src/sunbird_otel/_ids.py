@@ -1,0 +1,70 @@
+"""Ids that are derived, so that the same input gives the same trace on any machine, in any order, after any restart.
+
+The recipe: BLAKE2b over a JSON array of texts, 16 bytes for a trace and 8 for a span, personalised with the recipe's
+version. Changing anything here changes every id, so it takes a new version.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+if TYPE_CHECKING:
+    from sunbird_otel._event import Event
+
+RECIPE: Final = b"sunbird-otel/1"
+"""The version of the recipe."""
+
+_DAY_NS: Final = 86_400 * 1_000_000_000
+
+
+def _trace(*parts: str | int) -> bytes:
+    return blake2b(orjson.dumps(parts), digest_size=16, person=RECIPE).digest()
+
+
+def session_trace(channel: str, did: str, sid: str, time_ns: int) -> bytes:
+    """Return the trace of a session on the UTC day of ``time_ns``."""
+    return _trace("session", channel, did, sid, time_ns // _DAY_NS)
+
+
+def device_trace(did: str, time_ns: int) -> bytes:
+    """Return the trace of a device on the UTC day of ``time_ns``, for what has no session."""
+    return _trace("device", did, time_ns // _DAY_NS)
+
+
+def request_trace(request_id: str) -> bytes:
+    """Return the trace of a request that has neither session nor device."""
+    return _trace("request", request_id)
+
+
+def event_trace(event: Event) -> bytes:
+    """Return the trace that starts with ``event`` alone."""
+    return blake2b(event.payload, digest_size=16, person=RECIPE).digest()
+
+
+def trace_of(event: Event, request_id: str, scope: str) -> bytes:
+    """Return the trace whose root ``event`` opens.
+
+    Args:
+        event: The root's opening event, or an event that stands alone.
+        request_id: Its request id, or empty.
+        scope: ``session`` for one trace a session and day, ``run`` for one trace a root.
+    """
+    if scope == "session":
+        if event.sid:
+            return session_trace(event.channel, event.did, event.sid, event.ets_ns)
+        if event.did:
+            return device_trace(event.did, event.ets_ns)
+    if request_id:
+        return request_trace(request_id)
+    return event_trace(event)
+
+
+def span_of(trace_id: bytes, role: str, event: Event) -> bytes:
+    """Return the span that ``event`` opens in the part ``role`` (a flow's kind, for example)."""
+    digest = blake2b(trace_id, digest_size=8, person=RECIPE)
+    digest.update(role.encode())
+    digest.update(event.payload)
+    return digest.digest()

@@ -1,0 +1,55 @@
+"""How much the bridge takes from an input before it refuses: every bound in one place, each with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from sunbird_otel.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what one input may ask for, so that no input can exhaust the memory. All are positive integers.
+
+    Raises:
+        ConfigError: a bound is not a whole number of at least 1.
+    """
+
+    event_bytes: int = 1_048_576
+    """Size of one event in bytes of JSON; Sunbird's own pipeline sends larger ones to its failed topic."""
+
+    document_bytes: int = 64 * 1024 * 1024
+    """Size of one document (an event, a batch object, an element of an array) in bytes; it stands in memory whole.
+
+    Sunbird's telemetry service takes bodies up to 5 MB, so this leaves room for exports that were wrapped into one
+    object. An array at the top of an input has no such bound: its elements are read one by one.
+    """
+
+    nesting_depth: int = 64
+    """Levels of objects and arrays in one event; events of the specification need fewer than ten."""
+
+    string_bytes: int = 262_144
+    """Length of one text value in characters (as UTF-8 it may take up to four times as many bytes).
+
+    A quarter of an event of the largest size: room for a stack trace, too little to fill a span.
+    """
+
+    batch_events: int = 100_000
+    """Number of events in one batch object or in one nested array; the largest batch seen in the field holds 200."""
+
+    inflated_bytes: int = 64 * 1024 * 1024 * 1024
+    """Size of one gzip input in bytes after inflating; Sunbird's archives are rotated at 100 MB."""
+
+    inflated_ratio: int = 1000
+    """Inflated bytes for each compressed byte, looked at after the first 64 MiB have come out.
+
+    Telemetry shrinks by a factor of 10 to 40, and the gzip format ends at 1032: only a bomb comes near.
+    """
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be a bound."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                message = f"limit {field.name} is {value!r}; give a whole number of at least 1"
+                raise ConfigError(message)

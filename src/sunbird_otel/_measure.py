@@ -1,0 +1,50 @@
+"""What a METRICS event measured."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from sunbird_otel._decode import EARLIEST_ETS_MS, LATEST_ETS_MS
+
+if TYPE_CHECKING:
+    from sunbird_otel._event import Event
+
+_WHEN: Final = re.compile(r"(?i:date|time|timestamp)$|(?:At|On|_at|_on|_ts)$")
+_NAMING: Final = frozenset({"system", "subsystem", "metrics"})
+
+
+def measurements(event: Event) -> list[tuple[str, int | float]]:
+    """Return name and value of each measurement of a METRICS event; empty for every other event.
+
+    Both forms are read: the schema's ``{system, subsystem, metrics: [{metric, value}]}`` and the specification's free
+    map of names to numbers. A value that is a moment and not a measurement (``createdDate`` with epoch milliseconds)
+    is left out; :func:`moments` returns it.
+    """
+    return [(name, value) for name, value in _numbers(event) if not _is_moment(name, value)]
+
+
+def moments(event: Event) -> dict[str, int | float]:
+    """Return the values of a METRICS event that are moments in epoch milliseconds."""
+    return {name: value for name, value in _numbers(event) if _is_moment(name, value)}
+
+
+def _numbers(event: Event) -> list[tuple[str, int | float]]:
+    if event.eid != "METRICS":
+        return []
+    found: list[tuple[str, int | float]] = []
+    listed = event.edata.get("metrics")
+    if isinstance(listed, list):
+        for entry in listed:
+            if isinstance(entry, dict) and isinstance(entry.get("metric"), str) and _is_number(entry.get("value")):
+                found.append((entry["metric"], entry["value"]))
+    found.extend((name, value) for name, value in event.edata.items() if name not in _NAMING and _is_number(value))
+    return found
+
+
+def _is_number(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_moment(name: str, value: float) -> bool:
+    return EARLIEST_ETS_MS <= value < LATEST_ETS_MS and _WHEN.search(name) is not None

@@ -1,0 +1,137 @@
+"""The flows that are open: by lane, by session, and in the order in which they were last active."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+from sunbird_otel._flow import Flow, Lane, lane_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from sunbird_otel._event import Event
+    from sunbird_otel._rules import FlowRule, Rules
+
+_QUIET_LANES: Final = 100_000
+"""Lanes without an open flow that are remembered for their closed ones."""
+
+
+class OpenFlows:
+    """Index of open flows. ``idle_gap_ns`` replaces the idle gap of every rule that has one."""
+
+    def __init__(self, rules: Rules, idle_gap_ns: int | None) -> None:
+        """Start empty."""
+        self._rules = rules
+        self._idle_gap_ns = idle_gap_ns
+        self._lanes: dict[Hashable, Lane] = {}
+        self._quiet: OrderedDict[Hashable, None] = OrderedDict()
+        self._sessions: dict[str, list[Flow]] = {}
+        # One queue for each length of idle gap, the longest idle first: each is in order by itself.
+        self._queues: dict[int | None, OrderedDict[int, Flow]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        """Return how many flows are open."""
+        return self._count
+
+    def lane(self, event: Event, rule: FlowRule | None = None, *, make: bool = False) -> Lane | None:
+        """Return the lane of ``event`` for flows of ``rule``; with ``make`` it is made, and private if need be."""
+        key = lane_key(event, rule.scope if rule is not None else "lane")
+        if key is None:
+            return Lane(None) if make else None
+        lane = self._lanes.get(key)
+        if lane is None and make:
+            lane = self._lanes[key] = Lane(key)
+        return lane
+
+    def gap(self, rule: FlowRule) -> int | None:
+        """Return the idle gap in force for flows of ``rule``."""
+        if rule.idle_gap_ns is None or self._idle_gap_ns is None:
+            return rule.idle_gap_ns
+        return self._idle_gap_ns
+
+    def add(self, flow: Flow, around: Flow | None = None) -> None:
+        """Take in an open flow; ``around`` is the flow of its lane that now stands in it, when it was put between."""
+        lane, parent = flow.lane, flow.parent
+        if parent is not None:
+            parent.children.append(flow)
+        if around is not None:
+            flow.children.append(around)
+        if lane is not None:
+            place = lane.stack.index(around) if around is not None and around in lane.stack else len(lane.stack)
+            lane.stack.insert(place, flow)
+            lane.changed_ns = max(lane.changed_ns, flow.opener.ets_ns)
+            self._quiet.pop(lane.key, None)
+        if flow.rule.joins:
+            flow.session_ids = self._session_ids(flow.opener)
+            for session_id in flow.session_ids:
+                self._sessions.setdefault(session_id, []).append(flow)
+        self._queues.setdefault(self.gap(flow.rule), OrderedDict())[id(flow)] = flow
+        self._count += 1
+        self.touch(flow, flow.opener.ets_ns)
+
+    def remove(self, flow: Flow) -> None:
+        """Take out a flow that is closed."""
+        lane, parent = flow.lane, flow.parent
+        if parent is not None and flow in parent.children:
+            parent.children.remove(flow)
+        if lane is not None:
+            lane.stack.remove(flow)
+            if not lane.stack and lane.key is not None:
+                self._quiet[lane.key] = None
+                if len(self._quiet) > _QUIET_LANES:
+                    oldest, _ = self._quiet.popitem(last=False)
+                    del self._lanes[oldest]
+        for session_id in flow.session_ids:
+            flows = self._sessions[session_id]
+            flows.remove(flow)
+            if not flows:
+                del self._sessions[session_id]
+        del self._queues[self.gap(flow.rule)][id(flow)]
+        self._count -= 1
+
+    def touch(self, flow: Flow, time_ns: int) -> None:
+        """Note that something happened in ``flow`` at ``time_ns``, and so in the flows around it."""
+        for one in flow.lineage():
+            one.last_ns = max(one.last_ns, time_ns)
+            self._queues[self.gap(one.rule)].move_to_end(id(one))
+
+    def of_session(self, event: Event) -> list[Flow]:
+        """Return the open flows of the session that ``event`` names, the oldest first."""
+        found: list[Flow] = []
+        for session_id in self._session_ids(event):
+            found.extend(flow for flow in self._sessions.get(session_id, ()) if flow not in found)
+        return found
+
+    def joined(self, event: Event, may: Callable[[Flow], bool]) -> Flow | None:
+        """Return the innermost open flow of the event's session that ``may`` accepts."""
+        best: Flow | None = None
+        best_rank = (-1, -1)
+        for number, flow in enumerate(self.of_session(event)):
+            rank = (sum(1 for _ in flow.ancestors()), number)
+            if rank > best_rank and flow.opener.ets_ns <= event.ets_ns and may(flow):
+                best, best_rank = flow, rank
+        return best
+
+    def idle(self, now_ns: int) -> Flow | None:
+        """Return a flow in which nothing happened for longer than its idle gap before ``now_ns``."""
+        for gap, queue in self._queues.items():
+            if gap is None or not queue:
+                continue
+            flow = next(iter(queue.values()))
+            if now_ns - flow.last_ns > gap:
+                return flow
+        return None
+
+    def longest_idle(self) -> Flow:
+        """Return the flow in which nothing has happened for longest; there must be one open."""
+        heads = [next(iter(queue.values())) for queue in self._queues.values() if queue]
+        return min(heads, key=lambda flow: flow.last_ns)
+
+    def roots(self) -> list[Flow]:
+        """Return the open flows that stand in no other, the longest idle first."""
+        return [flow for queue in self._queues.values() for flow in queue.values() if flow.parent is None]
+
+    def _session_ids(self, event: Event) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(text for read in self._rules.session_paths if (text := read(event))))

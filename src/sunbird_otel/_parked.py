@@ -1,0 +1,118 @@
+"""Events of a request wait here for the ACCESS, which is written last."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sunbird_otel._flow import Flow, FlowLink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sunbird_otel._event import Event
+    from sunbird_otel._rules import Rules
+
+_MOST_EVENTS: Final = 100_000
+"""Events that may wait at a time; beyond them the oldest stops waiting."""
+
+_REMEMBERED_REQUESTS: Final = 100_000
+"""Written requests that are remembered for events that come after them."""
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """An event that waits, and the flow of its own lane that takes it when no request does."""
+
+    event: Event
+    request_id: str
+    host: Flow | None
+    until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A request that has been written."""
+
+    link: FlowLink
+    end_ns: int
+    pdata_id: str
+
+
+class Parked:
+    """The waiting events, by request id. ``idle_gap_ns`` replaces the rules' own idle gap."""
+
+    def __init__(self, rules: Rules, idle_gap_ns: int | None) -> None:
+        """Start empty."""
+        self._paths = rules.request_paths
+        self._eids = frozenset[str]().union(*(rule.holds for rule in rules.gatherers))
+        gaps = [idle_gap_ns or rule.idle_gap_ns for rule in rules.gatherers]
+        self._wait_ns = max((gap for gap in gaps if gap is not None), default=0)
+        self._queue: OrderedDict[int, Waiting] = OrderedDict()
+        self._by_request: dict[str, list[Waiting]] = {}
+        self._written: OrderedDict[str, list[Written]] = OrderedDict()
+
+    def request_id(self, event: Event) -> str:
+        """Return the id of the request that ``event`` belongs to, or an empty text."""
+        for read in self._paths:
+            text = read(event)
+            if text:
+                return text
+        return ""
+
+    def take(self, event: Event, host: Flow | None) -> bool:
+        """Let ``event`` wait if it names a request that may hold it; tell whether it does."""
+        if event.eid not in self._eids:
+            return False
+        request_id = self.request_id(event)
+        if not request_id:
+            return False
+        entry = Waiting(event, request_id, host, event.ets_ns + self._wait_ns)
+        self._queue[id(entry)] = entry
+        self._by_request.setdefault(request_id, []).append(entry)
+        return True
+
+    def gather(self, request: Flow) -> list[Event]:
+        """Return the events that waited for ``request``, those of its own producer, and remember it."""
+        if not request.request_id:
+            return []
+        written = Written(request.reference(), request.end_ns, request.opener.pdata_id)
+        self._written.setdefault(request.request_id, []).append(written)
+        self._written.move_to_end(request.request_id)
+        if len(self._written) > _REMEMBERED_REQUESTS:
+            self._written.popitem(last=False)
+        waiting = self._by_request.get(request.request_id, [])
+        own = [entry for entry in waiting if entry.event.pdata_id == request.opener.pdata_id]
+        for entry in own:
+            self._leave(entry)
+        return [entry.event for entry in own]
+
+    def request_of(self, event: Event) -> Written | None:
+        """Return the request that ``event`` names, if that has been written: its own producer's for preference."""
+        written = self._written.get(self.request_id(event), [])
+        own = [one for one in written if one.pdata_id == event.pdata_id]
+        return (own or written or [None])[-1]
+
+    def expired(self, now_ns: int) -> Iterator[Waiting]:
+        """Yield the events that have waited long enough, and those there is no room for."""
+        while self._queue:
+            entry = next(iter(self._queue.values()))
+            if entry.until_ns >= now_ns and len(self._queue) <= _MOST_EVENTS:
+                return
+            self._leave(entry)
+            yield entry
+
+    def all(self) -> Iterator[Waiting]:
+        """Yield every event that waits: nothing more will come."""
+        while self._queue:
+            entry = next(iter(self._queue.values()))
+            self._leave(entry)
+            yield entry
+
+    def _leave(self, entry: Waiting) -> None:
+        del self._queue[id(entry)]
+        entries = self._by_request[entry.request_id]
+        entries.remove(entry)
+        if not entries:
+            del self._by_request[entry.request_id]

@@ -1,0 +1,192 @@
+"""Where an event goes that neither opens nor closes a flow: onto an open flow, or onto a span of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sunbird_otel._flow import Closed, Flow, FlowLink, FlowSegment, Inside, Lane, Lone
+from sunbird_otel._ids import trace_of
+from sunbird_otel._pairing import match_end
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sunbird_otel._event import Event
+    from sunbird_otel._open import OpenFlows
+    from sunbird_otel._parked import Parked, Waiting
+    from sunbird_otel._repair import Repairs
+    from sunbird_otel._rules import FlowRule, Rules
+    from sunbird_otel._told import Told
+
+SPAN_EVENTS: Final = 2_000
+"""Events after which a flow goes on in a further segment: with the usual kilobyte an event, half of the 4 MiB that a gRPC
+message may have."""
+
+SPAN_BYTES: Final = 1_500_000
+"""Bytes of events after which a flow goes on in a further segment: under a third of what Tempo accepts as a trace."""
+
+
+def begun_by(event: Event, flows: Iterable[Flow]) -> list[Flow]:
+    """Return those of ``flows`` that had begun at the time of ``event``."""
+    return [flow for flow in flows if flow.opener.ets_ns <= event.ets_ns]
+
+
+class Placing:
+    """Places events.
+
+    Args:
+        rules: The rules.
+        trace_scope: For the trace of an event that stands alone.
+        flows: The open flows.
+        parked: The events that wait for their request.
+        repairs: Widens flows under the policy ``repair``.
+        told: Takes the outcomes.
+        make_home: Opens the flow that an event needs and that was not there: rule, event, innermost open flow.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts of the engine
+        self,
+        *,
+        rules: Rules,
+        trace_scope: str,
+        flows: OpenFlows,
+        parked: Parked,
+        repairs: Repairs,
+        told: Told,
+        make_home: Callable[[FlowRule, Event, Flow | None], Flow],
+    ) -> None:
+        """Keep the parts."""
+        self._rules = rules
+        self._trace_scope = trace_scope
+        self._open = flows
+        self._parked = parked
+        self._repairs = repairs
+        self._told = told
+        self._make_home = make_home
+        self._producer_rules = tuple(r for r in rules.flows if r.scope == "producer" and r.members != "link")
+
+    def inside(self, event: Event) -> None:
+        """Place an event that happens inside flows; one that names a request waits for that first."""
+        if not self._parked.take(event, self._innermost(event)):
+            self.place(event)
+
+    def unpark(self, entry: Waiting) -> None:
+        """Place an event that has waited long enough."""
+        event, host = entry.event, entry.host
+        request = self._parked.request_of(event)
+        if request is not None and (not self._told.repairs or event.ets_ns < request.end_ns):
+            self._lone(event, request.link.trace_id, parent=request.link)
+        elif request is not None:
+            self._lone(event, request.link.trace_id, links=(request.link.typed("request"),))
+        elif host is not None and host.end_reason:
+            self._lone(event, host.trace_id, links=(host.reference().typed("closed_flow"),))
+        else:
+            self.place(event)
+
+    def place(self, event: Event, violations: tuple[str, ...] = (), before: Closed | None = None) -> None:
+        """Put an event where it belongs.
+
+        Args:
+            event: The event.
+            violations: What it breaks; with any, the innermost open flow takes it, whatever that may hold.
+            before: The closed flow that the event would have closed, if it is an END that came again.
+        """
+        lane = self._open.lane(event)
+        flow = self._holder(event, lane, anything=bool(violations))
+        if flow is not None:
+            if flow.opener.pdata_id == event.pdata_id:
+                self._add(flow, Inside(event, violations))
+            else:
+                self._lone(event, flow.trace_id, parent=flow.reference(), flow=flow, violations=violations)
+            return
+        innermost = self._innermost(event) or self._open.joined(event, lambda _: True)
+        if event.eid in self._rules.inside_only and not violations:
+            homes = self._rules.homes(event.eid)
+            expected = "an open " + " or ".join(home.kind for home in homes)
+            found = f"inside a {innermost.kind}" if innermost is not None else "nothing open"
+            violations = ("event_outside_flow",)
+            self._told.violation(violations[0], event, expected, found)
+            if self._told.rejects:
+                self._told.refuse(event, violations[0])
+                return
+            if self._told.repairs and homes and not event.late:
+                self._add(self._make_home(homes[0], event, innermost), Inside(event, violations))
+                return
+        if innermost is not None and innermost.start_ns <= event.ets_ns:
+            self._lone(event, innermost.trace_id, parent=innermost.reference(), flow=innermost, violations=violations)
+        else:
+            self._stray(event, lane, violations, before)
+
+    def run_of(self, event: Event, rule: FlowRule) -> Flow | None:
+        """Return the open run that flows of ``rule`` from the producer of ``event`` are members of."""
+        owner = self._rules.by_kind.get(rule.member_of)
+        lane = self._open.lane(event, owner) if owner is not None else None
+        return next((flow for flow in reversed(lane.stack) if flow.rule is owner), None) if lane is not None else None
+
+    def _innermost(self, event: Event) -> Flow | None:
+        lane = self._open.lane(event)
+        return lane.stack[-1] if lane is not None and lane.stack else None
+
+    def _holder(self, event: Event, lane: Lane | None, *, anything: bool) -> Flow | None:
+        """Return the open flow that takes ``event``: of its lane, of its producer, or of its session."""
+
+        def holds(flow: Flow) -> bool:
+            return flow.start_ns <= event.ets_ns and (anything or self._rules.may_hold(flow.rule, event.eid))
+
+        if lane is not None:
+            for flow in reversed(lane.stack):
+                if holds(flow):
+                    return flow
+        for rule in self._producer_rules:
+            if event.eid in rule.holds:
+                runs = self._open.lane(event, rule)
+                run = match_end(event, rule, begun_by(event, reversed(runs.stack))) if runs is not None else None
+                if run is not None:
+                    return run
+        return self._open.joined(event, holds)
+
+    def _stray(self, event: Event, lane: Lane | None, violations: tuple[str, ...], before: Closed | None) -> None:
+        """Give a span to an event that no open flow answers; a closed one may answer it."""
+        if before is None and lane is not None and event.late:
+            around = [flow for flow in lane.closed if flow.start_ns <= event.ets_ns <= flow.end_ns]
+            before = max(around, key=lambda flow: flow.start_ns, default=None)
+        if before is None:
+            trace_id = trace_of(event, self._parked.request_id(event), self._trace_scope)
+            runs = [run for rule in self._rules.gatherers if (run := self.run_of(event, rule)) is not None]
+            links = tuple(run.reference().typed("service_run") for run in runs)
+            self._lone(event, trace_id, violations=violations, links=links)
+        elif event.ets_ns < before.end_ns:
+            self._lone(event, before.link.trace_id, parent=before.link, violations=violations)
+        else:
+            links = (before.link.typed("closed_flow"),)
+            self._lone(event, before.link.trace_id, violations=violations, links=links)
+
+    def _add(self, flow: Flow, inside: Inside) -> None:
+        flow.events.append(inside)
+        flow.events_bytes += inside.event.size
+        self._open.touch(flow, inside.event.ets_ns)
+        if len(flow.events) >= SPAN_EVENTS or flow.events_bytes >= SPAN_BYTES:
+            flow.segments += 1
+            self._told.tell([FlowSegment(flow, flow.events, flow.segments)], flow)
+            flow.events, flow.events_bytes = [], 0
+
+    def _lone(  # noqa: PLR0913 - the parts of one record
+        self,
+        event: Event,
+        trace_id: bytes,
+        *,
+        parent: FlowLink | None = None,
+        flow: Flow | None = None,
+        violations: tuple[str, ...] = (),
+        links: tuple[FlowLink, ...] = (),
+    ) -> None:
+        kinds = [home.kind for home in self._rules.homes(event.eid)] if event.eid in self._rules.inside_only else []
+        marks = self._rules.marks_of_producer(event.pdata_id, event.pdata_pid)
+        if flow is not None:
+            self._open.touch(flow, event.ets_ns)
+            if self._told.repairs:
+                self._repairs.contain_instant(flow, event.ets_ns)
+            kinds = [outer.kind for outer in flow.lineage()]
+            marks = marks.union(*(outer.marks for outer in flow.lineage()))
+        workflow = self._rules.workflow_of(kinds, marks) if kinds or marks else ""
+        self._told.tell([Lone(event, trace_id, parent, workflow, violations, links)], flow)

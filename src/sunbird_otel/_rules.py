@@ -1,0 +1,335 @@
+"""The flow rules as data: what opens and closes a flow, where it may stand, what it may hold.
+
+The vocabulary is that of the files under ``workflows/``; ``docs/rules.md`` explains each word. This module holds the
+records and the questions that the engine asks of them; :mod:`sunbird_otel._rules_file` reads and checks the files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sunbird_otel._event import Event
+
+ROOT = "root"
+"""The word for "no parent" among a flow's allowed parents."""
+
+ANY = "*"
+"""The word that matches every value."""
+
+Getter: TypeAlias = Callable[["Event"], str]
+"""Reads one field of an event as text; empty when it is absent or not a text or number."""
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
+_MEMO_LIMIT = 10_000
+
+
+def merged_params(edata: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a LOG's ``params``, which is a list of one-key objects or one object with many keys.
+
+    An ACCESS has the same fields in its edata itself, so that these stand beneath.
+    """
+    params = edata.get("params")
+    if isinstance(params, dict):
+        return {**edata, **params}
+    if not isinstance(params, list):
+        return edata
+    merged = dict(edata)
+    for entry in params:
+        if isinstance(entry, dict):
+            merged.update(entry)
+    return merged
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return ""
+
+
+def getter(path: str) -> Getter:
+    """Return the function that reads ``path``.
+
+    A path is ``eid``, dotted names below the event (``edata.type``, ``context.pdata.pid``), ``cdata.<type>`` for the id
+    of the correlation entry of that type in any case, ``params.<name>`` for a field of a LOG's params or an ACCESS's
+    edata, or ``uuid(<path>)``, which is empty unless the text has the shape of a UUID.
+    """
+    if path.startswith("uuid(") and path.endswith(")"):
+        inner = getter(path[5:-1])
+
+        def uuid_only(event: Event) -> str:
+            text = inner(event)
+            return text if _UUID.fullmatch(text) else ""
+
+        return uuid_only
+    head, _, rest = path.partition(".")
+    if head == "cdata":
+        wanted = rest.casefold()
+
+        def correlation(event: Event) -> str:
+            for entry in event.cdata:
+                if entry["type"].casefold() == wanted:
+                    return str(entry["id"])
+            return ""
+
+        return correlation
+    if head == "params":
+        return lambda event: _text(merged_params(event.edata).get(rest))
+    if path == "edata.type":
+        return lambda event: _text(event.edata.get("type"))
+    if path == "object.id":
+        return lambda event: _text(event.object.get("id"))
+    if path == "context.sid":
+        return lambda event: event.sid
+    names = path.split(".")
+
+    def nested(event: Event) -> str:
+        value: Any = event.body
+        for name in names:
+            if not isinstance(value, dict):
+                return ""
+            value = value.get(name)
+        return _text(value)
+
+    return nested
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A pattern of events: the eid, and for each path the values it may have (in lower case; ``*`` is any)."""
+
+    eid: str
+    where: tuple[tuple[str, frozenset[str]], ...] = ()
+
+    def overlaps(self, other: Match) -> bool:
+        """Tell whether one event could match both patterns equally well."""
+        if self.eid != other.eid or self.is_fallback != other.is_fallback:
+            return False
+        mine, theirs = dict(self.where), dict(other.where)
+        return all(ANY in mine[p] or ANY in theirs[p] or mine[p] & theirs[p] for p in mine.keys() & theirs.keys())
+
+    @property
+    def is_fallback(self) -> bool:
+        """Tell whether the pattern takes what no other claims."""
+        return any(ANY in values for _, values in self.where)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowRule:
+    """One kind of flow; the words are those of the rule files."""
+
+    kind: str
+    workflow: str
+    summary: str
+    opens: tuple[Match, ...]
+    closes: tuple[Match, ...] = ()
+    whole: bool = False
+    duration: str = ""
+    pair: tuple[tuple[str, ...], ...] = ()
+    same: tuple[str, ...] = ()
+    overlaps: bool = False
+    scope: Literal["lane", "producer"] = "lane"
+    parents: frozenset[str] = frozenset({ROOT})
+    tolerates: frozenset[str] = frozenset()
+    within: str = ""
+    holds: frozenset[str] = frozenset()
+    excludes: frozenset[str] = frozenset()
+    idle_gap_ns: int | None = None
+    may_stay_open: frozenset[str] = frozenset()
+    joins: tuple[str, ...] = ()
+    gathers_by: tuple[str, ...] = ()
+    member_of: str = ""
+    members: Literal["", "link", "child"] = ""
+    fails: tuple[tuple[str, frozenset[str]], ...] = ()
+
+    def accepts_parent(self, kind: str) -> bool:
+        """Tell whether a flow of this kind may stand directly in ``kind`` (or at the root) without a mark."""
+        return kind in self.parents or kind in self.tolerates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowRule:
+    """One standard workflow: which flows it consists of and what marks a flow as belonging to it."""
+
+    name: str
+    title: str
+    flows: tuple[str, ...]
+    marked_by_flows: frozenset[str] = frozenset()
+    marked_by_producers: tuple[str, ...] = ()
+    precedence: int = 0
+    default: bool = False
+    inside_only: frozenset[str] = frozenset()
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Opens:
+    """The event opens a flow of ``rule``."""
+
+    rule: FlowRule
+
+
+@dataclass(frozen=True, slots=True)
+class Closes:
+    """The event closes a flow of ``rule``."""
+
+    rule: FlowRule
+
+
+Role: TypeAlias = Opens | Closes | None
+"""What an event does to the flows: opens one, closes one, or happens inside."""
+
+
+@dataclass(slots=True)
+class Rules:
+    """All rules in force. Make one with :meth:`standard`, :meth:`field` or :meth:`load`."""
+
+    workflows: tuple[WorkflowRule, ...]
+    flows: tuple[FlowRule, ...]
+    profile: str = "standard"
+    by_kind: dict[str, FlowRule] = field(init=False)
+    inside_only: frozenset[str] = field(init=False)
+    depth: dict[str, int] = field(init=False)
+    session_paths: tuple[Getter, ...] = field(init=False)
+    request_paths: tuple[Getter, ...] = field(init=False)
+    gatherers: tuple[FlowRule, ...] = field(init=False)
+    _patterns: dict[str, list[tuple[Match, Role]]] = field(init=False)
+    _paths: dict[str, tuple[Getter, ...]] = field(init=False)
+    _roles: dict[tuple[str, ...], Role] = field(init=False)
+    _producers: dict[tuple[str, str], frozenset[str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Index the rules for the questions that are asked for every event."""
+        self.by_kind = {flow.kind: flow for flow in self.flows}
+        self.inside_only = frozenset().union(*(workflow.inside_only for workflow in self.workflows))
+        self.depth = _depths(self.by_kind)
+        self.session_paths = _getters(path for flow in self.flows for path in flow.joins)
+        self.gatherers = tuple(flow for flow in self.flows if flow.gathers_by)
+        self.request_paths = _getters(path for flow in self.gatherers for path in flow.gathers_by)
+        self._patterns = {}
+        for flow in self.flows:
+            for match in flow.opens:
+                self._patterns.setdefault(match.eid, []).append((match, Opens(flow)))
+            for match in flow.closes:
+                self._patterns.setdefault(match.eid, []).append((match, Closes(flow)))
+        for patterns in self._patterns.values():
+            # The most particular pattern decides: a fallback comes last, more conditions come first.
+            patterns.sort(key=lambda entry: (entry[0].is_fallback, -len(entry[0].where)))
+        self._paths = {
+            eid: _getters(path for match, _ in patterns for path, _ in match.where)
+            for eid, patterns in self._patterns.items()
+        }
+        self._roles = {}
+        self._producers = {}
+
+    @classmethod
+    def standard(cls) -> Rules:
+        """Return the rules of the specification's five workflows."""
+        from sunbird_otel._rules_file import load_rules  # noqa: PLC0415 - keeps the file reader out of the core's imports
+
+        return load_rules("standard")
+
+    @classmethod
+    def field(cls) -> Rules:
+        """Return the standard rules that also accept what known clients do on purpose."""
+        from sunbird_otel._rules_file import load_rules  # noqa: PLC0415 - as above
+
+        return load_rules("field")
+
+    @classmethod
+    def load(cls, *sources: str | Path) -> Rules:
+        """Return the rules of ``sources``: ``standard``, ``field`` or files, each adding or replacing workflows.
+
+        Raises:
+            RuleError: A file cannot be read or breaks the vocabulary; the text names file, line and reason.
+        """
+        from sunbird_otel._rules_file import load_rules  # noqa: PLC0415 - as above
+
+        return load_rules(*sources)
+
+    def role(self, event: Event) -> Role:
+        """Tell what ``event`` does to the flows."""
+        patterns = self._patterns.get(event.eid)
+        if patterns is None:
+            return None
+        values = tuple([read(event).casefold() for read in self._paths[event.eid]])
+        key = (event.eid, *values)
+        try:
+            return self._roles[key]
+        except KeyError:
+            pass
+        role: Role = None
+        for match, candidate in patterns:
+            if all(ANY in allowed or getter(path)(event).casefold() in allowed for path, allowed in match.where):
+                role = candidate
+                break
+        if len(self._roles) >= _MEMO_LIMIT:
+            self._roles.clear()
+        self._roles[key] = role
+        return role
+
+    def may_hold(self, flow: FlowRule, eid: str) -> bool:
+        """Tell whether an event ``eid`` may stand in a flow of this kind."""
+        if eid in flow.holds:
+            return True
+        return ANY in flow.holds and eid not in flow.excludes and eid not in self.inside_only
+
+    def homes(self, eid: str) -> tuple[FlowRule, ...]:
+        """Return the flows that name ``eid`` among the events they hold, in the order of the files."""
+        return tuple(flow for flow in self.flows if eid in flow.holds)
+
+    def marks_of_producer(self, pdata_id: str, pdata_pid: str) -> frozenset[str]:
+        """Return the workflows that the producer's names mark."""
+        key = (pdata_id, pdata_pid)
+        try:
+            return self._producers[key]
+        except KeyError:
+            pass
+        marks = frozenset(
+            workflow.name
+            for workflow in self.workflows
+            if any(fnmatchcase(name, pattern) for pattern in workflow.marked_by_producers for name in key if name)
+        )
+        if len(self._producers) >= _MEMO_LIMIT:
+            self._producers.clear()
+        self._producers[key] = marks
+        return marks
+
+    def workflow_of(self, kinds: Iterable[str], marks: Iterable[str]) -> str:
+        """Decide the workflow from the kinds of flows around and inside a flow, and what their producers mark."""
+        known, marked = set(kinds), set(marks)
+        found = [w for w in self.workflows if w.name in marked or w.marked_by_flows & known]
+        if found:
+            return max(found, key=lambda workflow: workflow.precedence).name
+        return next((workflow.name for workflow in self.workflows if workflow.default), "")
+
+
+def _getters(paths: Iterable[str]) -> tuple[Getter, ...]:
+    return tuple(getter(path) for path in dict.fromkeys(paths))
+
+
+def _depths(by_kind: dict[str, FlowRule]) -> dict[str, int]:
+    """Return how deep each kind stands in the shape that the allowed parents describe, for ordering equal times."""
+    depths: dict[str, int] = {ROOT: 0}
+
+    def depth(kind: str, seen: frozenset[str]) -> int:
+        if kind in depths:
+            return depths[kind]
+        rule = by_kind.get(kind)
+        if rule is None:
+            return 0
+        above = [depth(parent, seen | {kind}) for parent in rule.parents if parent != kind and parent not in seen]
+        depths[kind] = 1 + max(above, default=0)
+        return depths[kind]
+
+    for kind in by_kind:
+        depth(kind, frozenset())
+    return depths

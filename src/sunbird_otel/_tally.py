@@ -1,0 +1,75 @@
+"""The accounts of a run: nothing disappears without a number."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+END_REASONS = ("end", "restart", "parent_end", "idle", "drain", "evicted")
+"""How a flow can close, in the order of the report."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one bridge. At any moment ``received == translated + duplicate + rejected + held``.
+
+    ``opened == open + sum(closed.values())``, and each translated END, JOB_END and closing AUDIT is exactly one of
+    ``paired``, ``orphan`` and ``repeated``.
+    """
+
+    received: int = 0
+    translated: int = 0
+    duplicate: int = 0
+    rejected: int = 0
+    held: int = 0
+    late: int = 0
+    by_eid: Counter[str] = field(default_factory=Counter[str])
+    rejected_by_reason: Counter[str] = field(default_factory=Counter[str])
+    opened: int = 0
+    open: int = 0
+    closed: Counter[str] = field(default_factory=Counter[str])
+    paired: int = 0
+    orphan: int = 0
+    repeated: int = 0
+    violations: Counter[str] = field(default_factory=Counter[str])
+    spans: int = 0
+    synthetic_spans: int = 0
+    span_events: int = 0
+    metric_points: int = 0
+    log_records: int = 0
+
+    def reject(self, reason: str, events: int = 1) -> None:
+        """Count ``events`` refused for ``reason``."""
+        self.rejected += events
+        self.rejected_by_reason[reason] += events
+
+    def report(self) -> dict[str, Any]:
+        """Return the report as plain data, in the layout that ``--report`` writes (version 1)."""
+        return {
+            "version": 1,
+            "events": {
+                "received": self.received,
+                "translated": self.translated,
+                "duplicate": self.duplicate,
+                "rejected": self.rejected,
+                "held": self.held,
+                "late": self.late,
+                "by_eid": dict(sorted(self.by_eid.items())),
+                "rejected_by_reason": dict(sorted(self.rejected_by_reason.items())),
+            },
+            "flows": {
+                "opened": self.opened,
+                "open": self.open,
+                "closed": {reason: self.closed[reason] for reason in END_REASONS},
+            },
+            "ends": {"paired": self.paired, "orphan": self.orphan, "repeated": self.repeated},
+            "violations": dict(sorted(self.violations.items())),
+            "signals": {
+                "spans": self.spans,
+                "synthetic_spans": self.synthetic_spans,
+                "span_events": self.span_events,
+                "metric_points": self.metric_points,
+                "log_records": self.log_records,
+            },
+        }
