@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from sunbird_otel import names
 from sunbird_otel._rules import ANY, ROOT, Rules
@@ -64,11 +64,11 @@ def _workflows() -> Iterator[str]:
     yield from (
         "# The workflows",
         "",
-        "What the shipped rules (profile `standard`) say. [rules.md](rules.md) explains the words and how to write rules",
-        "of your own; `sunbird-otel rules` shows those in force.",
+        "What the shipped rules (profile `standard`) say. [rules.md](rules.md) explains the words and how to write",
+        "rules of your own; `sunbird-otel rules` shows those in force.",
         "",
-        "In the pictures each flow is drawn once, inside the flow where it usually stands; dotted arrows, and *also in*,",
-        "name the other flows of the workflow that may hold it.",
+        "In the pictures each flow is drawn once, inside the flow where it usually stands. Dotted arrows and the words",
+        "*also in* name the other flows of the workflow that may hold it.",
         "",
     )
     for workflow in rules.workflows:
@@ -161,8 +161,8 @@ def _profiles(standard: Rules, field: Rules) -> Iterator[str]:
 
 def _value(value: object) -> str:
     if isinstance(value, frozenset):
-        kinds = ["always" if entry == ANY else str(entry) for entry in sorted(value, key=str)]
-        return _plain(", ".join(kinds) or "-")
+        entries = sorted(str(entry) for entry in cast("frozenset[object]", value))
+        return _plain(", ".join("always" if entry == ANY else entry for entry in entries) or "-")
     return _plain(str(value))
 
 
@@ -216,7 +216,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 def _plain(text: str) -> str:
     """Return text that Markdown takes as it is."""
-    for sign in "\\|*_<":
+    for sign in "\\|*<":
         text = text.replace(sign, f"\\{sign}")
     return text
 

@@ -24,6 +24,7 @@ CORE = (
     "_tally",
     "_event",
     "_signals",
+    "_json",
     "_scan",
     "_frame",
     "_decode",
@@ -37,7 +38,10 @@ CORE = (
     "_open",
     "_parked",
     "_repair",
+    "_told",
+    "_placing",
     "_flows",
+    "_fields",
     "_translate",
     "_bridge",
 )

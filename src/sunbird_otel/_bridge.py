@@ -11,7 +11,7 @@ from sunbird_otel._flows import FlowEngine
 from sunbird_otel._limits import Limits
 from sunbird_otel._order import Released, Sequencer
 from sunbird_otel._rules import Rules
-from sunbird_otel._signals import MetricPoint, Signal, Span
+from sunbird_otel._signals import Signal, Span
 from sunbird_otel._tally import Tally
 from sunbird_otel._told import POLICIES
 from sunbird_otel._translate import events_in, translate
@@ -52,7 +52,7 @@ class Bridge:
         ConfigError: An argument has a value that it may not have.
     """
 
-    def __init__(  # noqa: PLR0913 - the options of the contract
+    def __init__(
         self,
         *,
         rules: Rules | None = None,
@@ -202,7 +202,7 @@ class Bridge:
                     tally.spans += 1
                     tally.synthetic_spans += signal.synthetic
                     tally.span_events += len(signal.events)
-                elif isinstance(signal, MetricPoint):
+                else:
                     tally.metric_points += 1
                 signals.append(signal)
 

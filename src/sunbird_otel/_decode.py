@@ -18,7 +18,6 @@ Everything else that is not as the specification says, at a place that the bridg
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from decimal import Decimal, InvalidOperation
@@ -28,6 +27,7 @@ import orjson
 
 from sunbird_otel._event import Event
 from sunbird_otel._findings import Finding, Position
+from sunbird_otel._json import Refusal, integers, is_array, is_number, is_object, parse, plain, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,26 +48,9 @@ _ADDED_BY_PIPELINE: Final = frozenset(
 )  # fmt: skip
 _EID: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _INTEGRAL_FLOAT: Final = re.compile(rb"(?:\.0|e\+?\d+)[,}\]]")
-_INT64: Final = 1 << 63
 _MS: Final = 1_000_000
 _CANONICAL: Final = orjson.OPT_SORT_KEYS
 _LONGEST_ETS_TEXT: Final = 32
-
-
-class _Refused(Exception):  # noqa: N818 - control flow inside this module, never seen outside
-    def __init__(self, code: str, path: str, expected: str, found: str) -> None:
-        super().__init__(code)
-        self.code, self.path, self.expected, self.found = code, path, expected, found
-
-
-class _BadNumber:
-    """Stands in a parsed document for a number that cannot be used, until its path is known."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text[:40]
-
-    def __str__(self) -> str:
-        return self.text
 
 
 def decode(
@@ -91,8 +74,8 @@ def decode(
         except orjson.JSONDecodeError:
             trusted = False
             try:
-                value = _parse_patiently(document)
-            except _Refused as refused:
+                value = parse(document)
+            except Refusal as refused:
                 raw = document[:200].decode("utf-8", "replace")
                 yield _finding(refused, position, None, raw)
                 return
@@ -101,13 +84,13 @@ def decode(
     for path, index, candidate in _members(value, limits):
         place = position if index is None or position is None else Position(position.source, position.line, index)
         try:
-            if isinstance(candidate, _Refused):
+            if isinstance(candidate, Refusal):
                 raise candidate
-            if not isinstance(candidate, dict) or "eid" not in candidate:
-                raise _Refused("not_an_event", path, "an event object with eid", _show(candidate))  # noqa: TRY301
-            event = _event(candidate if trusted else _plain(candidate, "$"), place, limits)
-        except _Refused as refused:
-            yield _finding(refused, place, candidate if not isinstance(candidate, _Refused) else None, "")
+            if not is_object(candidate) or "eid" not in candidate:
+                raise Refusal("not_an_event", path, "an event object with eid", show(candidate))  # noqa: TRY301
+            event = _event(candidate if trusted else plain(candidate, "$"), place, limits)
+        except Refusal as refused:
+            yield _finding(refused, place, candidate if not isinstance(candidate, Refusal) else None, "")
         else:
             if on_event is not None:
                 on_event(candidate, place)
@@ -116,20 +99,20 @@ def decode(
 
 def _members(value: object, limits: Limits) -> Iterator[tuple[str, int | None, object]]:
     """Yield path, index and value of each event-to-be in a document."""
-    if isinstance(value, dict) and "events" in value and "eid" not in value:
+    if is_object(value) and "events" in value and "eid" not in value:
         events = value["events"]
-        if not isinstance(events, list):
-            yield "$.events", None, _Refused("wrong_type", "$.events", "an array of events", _show(events))
+        if not is_array(events):
+            yield "$.events", None, Refusal("wrong_type", "$.events", "an array of events", show(events))
         elif len(events) > limits.batch_events:
             expected = f"at most {limits.batch_events} events (limit batch_events)"
-            yield "$.events", None, _Refused("too_many_events", "$.events", expected, f"{len(events)} events")
+            yield "$.events", None, Refusal("too_many_events", "$.events", expected, f"{len(events)} events")
         else:
             for index, event in enumerate(events):
                 yield f"$.events[{index}]", index, event
-    elif isinstance(value, list):
+    elif is_array(value):
         index = 0
         for number, member in enumerate(value):
-            if isinstance(member, dict) and "events" in member and "eid" not in member:
+            if is_object(member) and "events" in member and "eid" not in member:
                 for path, _, event in _members(member, limits):
                     yield f"$[{number}]{path[1:]}", index, event
                     index += 1
@@ -144,9 +127,9 @@ def _event(value: dict[str, Any], position: Position | None, limits: Limits) -> 
     body = {key: part for key, part in value.items() if key not in _ADDED_BY_PIPELINE}
     eid = body["eid"]
     if not isinstance(eid, str):
-        raise _Refused("wrong_type", "$.eid", "a text such as START", _show(eid))
+        raise Refusal("wrong_type", "$.eid", "a text such as START", show(eid))
     if not _EID.fullmatch(eid):
-        raise _Refused("invalid_value", "$.eid", "letters, digits and _, at most 64, such as START", _show(eid))
+        raise Refusal("invalid_value", "$.eid", "letters, digits and _, at most 64, such as START", show(eid))
     body["eid"] = eid.upper()
     body["mid"] = _required_text(body, "mid")
     ets_ns = _ets(body.get("ets"))
@@ -154,7 +137,7 @@ def _event(value: dict[str, Any], position: Position | None, limits: Limits) -> 
         body["ets"] = ets_ns // _MS
     context = _object(body, "context")
     if context is None:
-        raise _Refused("missing_field", "$.context", "an object with channel, env and pdata", "absent")
+        raise Refusal("missing_field", "$.context", "an object with channel, env and pdata", "absent")
     body["context"] = _context(context)
     actor = _object(body, "actor")
     if actor is not None:
@@ -167,7 +150,7 @@ def _event(value: dict[str, Any], position: Position | None, limits: Limits) -> 
         body["edata"] = _texts(edata, "$.edata", ("type", "mode", "pageid"))
     payload = _canonical(body)
     if _INTEGRAL_FLOAT.search(payload):
-        body = _integers(body)
+        body = integers(body)
         payload = _canonical(body)
     _check_size(body, payload, limits)
     return Event(body, ets_ns, payload, position)
@@ -196,19 +179,19 @@ def _context(context: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cdata(cdata: object) -> list[dict[str, Any]]:
-    if isinstance(cdata, dict):
+    if is_object(cdata):
         cdata = [cdata] if cdata else []
-    if not isinstance(cdata, list):
-        raise _Refused("wrong_type", "$.context.cdata", "an array of {type, id}", _show(cdata))
+    if not is_array(cdata):
+        raise Refusal("wrong_type", "$.context.cdata", "an array of {type, id}", show(cdata))
     entries: list[dict[str, Any]] = []
     for number, entry in enumerate(cdata):
         path = f"$.context.cdata[{number}]"
         if entry is None:
             continue
-        if not isinstance(entry, dict):
-            raise _Refused("wrong_type", path, "an object {type, id}", _show(entry))
+        if not is_object(entry):
+            raise Refusal("wrong_type", path, "an object {type, id}", show(entry))
         ids = entry.get("id")
-        for one in ids if isinstance(ids, list) else [ids]:
+        for one in ids if is_array(ids) else [ids]:
             normal = _texts({**entry, "id": one}, path, ("id", "type"))
             entries.append({**normal, "id": normal.get("id", ""), "type": normal.get("type", "")})
     return entries
@@ -220,8 +203,8 @@ def _object(parent: dict[str, Any], name: str, prefix: str = "$.") -> dict[str, 
     if value is None:
         parent.pop(name, None)
         return None
-    if not isinstance(value, dict):
-        raise _Refused("wrong_type", prefix + name, "an object", _show(value))
+    if not is_object(value):
+        raise Refusal("wrong_type", prefix + name, "an object", show(value))
     return value
 
 
@@ -236,18 +219,18 @@ def _texts(parent: dict[str, Any], path: str, names: tuple[str, ...]) -> dict[st
             parent, copied = dict(parent), True
         if value is None:
             del parent[name]
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        elif is_number(value):
             parent[name] = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
         else:
-            raise _Refused("wrong_type", f"{path}.{name}", "a text", _show(value))
+            raise Refusal("wrong_type", f"{path}.{name}", "a text", show(value))
     return parent
 
 
 def _required_text(body: dict[str, Any], name: str) -> str:
     value = _texts(body, "$", (name,)).get(name)
     if value is None or value == "":
-        found = "absent" if name not in body else _show(body[name])
-        raise _Refused("missing_field", f"$.{name}", "a text that is not empty", found)
+        found = "absent" if name not in body else show(body[name])
+        raise Refusal("missing_field", f"$.{name}", "a text that is not empty", found)
     return str(value)
 
 
@@ -257,39 +240,28 @@ def _ets(value: object) -> int:
         try:
             number = Decimal(value.strip())
         except InvalidOperation:
-            raise _Refused("invalid_value", "$.ets", "milliseconds since 1970", _show(value)) from None
+            raise Refusal("invalid_value", "$.ets", "milliseconds since 1970", show(value)) from None
         if not number.is_finite() or number.adjusted() > len(str(LATEST_ETS_MS)) or number.adjusted() < 0:
-            raise _Refused("ets_out_of_range", "$.ets", "milliseconds from 2000 to 2100", _show(value))
+            raise Refusal("ets_out_of_range", "$.ets", "milliseconds from 2000 to 2100", show(value))
         numerator, denominator = number.as_integer_ratio()
     elif isinstance(value, float) and math.isfinite(value):
         numerator, denominator = value.as_integer_ratio()
     elif isinstance(value, int) and not isinstance(value, bool):
         numerator, denominator = value, 1
     elif value is None:
-        raise _Refused("missing_field", "$.ets", "milliseconds since 1970", "absent or null")
+        raise Refusal("missing_field", "$.ets", "milliseconds since 1970", "absent or null")
     else:
-        raise _Refused("wrong_type", "$.ets", "milliseconds since 1970, a number", _show(value))
+        raise Refusal("wrong_type", "$.ets", "milliseconds since 1970, a number", show(value))
     ns = numerator * _MS // denominator
     if not EARLIEST_ETS_MS * _MS <= ns < LATEST_ETS_MS * _MS:
-        raise _Refused("ets_out_of_range", "$.ets", "milliseconds from 2000 to 2100", _show(value))
+        raise Refusal("ets_out_of_range", "$.ets", "milliseconds from 2000 to 2100", show(value))
     return ns
-
-
-def _integers(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Return ``value`` with integers in place of floats that have no fraction."""
-    if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) < _INT64 else value
-    if isinstance(value, dict):
-        return {key: _integers(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_integers(part) for part in value]
-    return value
 
 
 def _check_size(body: dict[str, Any], payload: bytes, limits: Limits) -> None:
     if len(payload) > limits.event_bytes:
         expected = f"at most {limits.event_bytes} bytes (limit event_bytes)"
-        raise _Refused("too_large", "$", expected, f"{len(payload)} bytes")
+        raise Refusal("too_large", "$", expected, f"{len(payload)} bytes")
     # An event with few brackets cannot be deep, and a short one has no long text: most are not walked at all.
     deep = payload.count(b"{") + payload.count(b"[") > limits.nesting_depth
     if not deep and len(payload) <= limits.string_bytes:
@@ -300,102 +272,23 @@ def _check_size(body: dict[str, Any], payload: bytes, limits: Limits) -> None:
         if isinstance(value, str):
             if len(value.encode()) > limits.string_bytes:
                 expected = f"a text of at most {limits.string_bytes} bytes (limit string_bytes)"
-                raise _Refused("too_large", path, expected, f"{len(value.encode())} bytes")
-        elif isinstance(value, (dict, list)):
-            if depth > limits.nesting_depth:
-                expected = f"at most {limits.nesting_depth} levels (limit nesting_depth)"
-                raise _Refused("too_deep", path[:200], expected, f"{depth} levels")
-            parts = value.items() if isinstance(value, dict) else enumerate(value)
-            for key, part in parts:
-                step = f".{key}" if isinstance(value, dict) else f"[{key}]"
-                stack.append((path + step, part, depth + 1))
+                raise Refusal("too_large", path, expected, f"{len(value.encode())} bytes")
+            continue
+        if is_object(value):
+            parts = [(f"{path}.{key}", part) for key, part in value.items()]
+        elif is_array(value):
+            parts = [(f"{path}[{number}]", part) for number, part in enumerate(value)]
+        else:
+            continue
+        if depth > limits.nesting_depth:
+            expected = f"at most {limits.nesting_depth} levels (limit nesting_depth)"
+            raise Refusal("too_deep", path[:200], expected, f"{depth} levels")
+        stack.extend((place, part, depth + 1) for place, part in parts)
 
 
-def _parse_patiently(document: bytes) -> object:
-    """Parse what the fast parser refuses, marking numbers that cannot be used."""
-    text = document.decode("utf-8", "replace").lstrip("\ufeff")
-
-    def integer(digits: str) -> object:
-        if len(digits) < len(str(_INT64)):
-            return int(digits)
-        number = float(digits)
-        return number if math.isfinite(number) else _BadNumber(digits)
-
-    def fraction(digits: str) -> object:
-        number = float(digits)
-        return number if math.isfinite(number) else _BadNumber(digits)
-
-    try:
-        return json.JSONDecoder(
-            parse_int=integer, parse_float=fraction, parse_constant=_BadNumber, strict=False
-        ).decode(text)
-    except RecursionError:
-        raise _Refused("too_deep", "$", "fewer levels", "too many levels to read") from None
-    except ValueError as error:
-        raise _Refused("not_json", "$", "a JSON value", str(error)) from None
-
-
-def _plain(value: Any, path: str, depth: int = 0) -> Any:  # noqa: ANN401 - any value a caller may hand in
-    """Return a copy of ``value`` that is certainly JSON, or refuse it with the path of what is not."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return str(value)
-    if isinstance(value, int):
-        return int(value) if -_INT64 <= value < _INT64 else _plain(_as_float(value), path)
-    if isinstance(value, float) and math.isfinite(value):
-        return float(value)
-    if isinstance(value, (_BadNumber, float)):
-        found = value.text if isinstance(value, _BadNumber) else repr(value)
-        raise _Refused("invalid_number", path, "a number that a 64-bit float can hold", found)
-    if depth > _PLAIN_DEPTH:
-        raise _Refused("too_deep", path[:200], f"at most {_PLAIN_DEPTH} levels", "more")
-    if isinstance(value, dict):
-        for key in value:
-            if not isinstance(key, str):
-                raise _Refused("wrong_type", path, "texts as keys", _show(key))
-        return {_plain(key, path): _plain(part, f"{path}.{key}", depth + 1) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(part, f"{path}[{number}]", depth + 1) for number, part in enumerate(value)]
-    raise _Refused("wrong_type", path, "a JSON value", f"a Python {type(value).__name__}")
-
-
-_PLAIN_DEPTH: Final = 256
-
-
-def _as_float(value: int) -> object:
-    try:
-        return float(value)
-    except OverflowError:
-        return _BadNumber(f"an integer of {value.bit_length()} bits")
-
-
-def _show(value: object) -> str:
-    """Return a short text of ``value`` for people."""
-    if value is None:
-        return "null"
-    if isinstance(value, _BadNumber):
-        return value.text
-    if isinstance(value, dict):
-        return f"an object with {', '.join(str(key) for key in list(value)[:5])}"[:80] if value else "an empty object"
-    if isinstance(value, list):
-        return f"an array of {len(value)}"
-    if isinstance(value, int) and not -_INT64 <= value < _INT64:
-        return f"an integer of {value.bit_length()} bits"
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-
-
-_SHOWN: Final = 80
-
-
-def _finding(refused: _Refused, position: Position | None, event: object, raw: str) -> Finding:
-    eid = event.get("eid") if isinstance(event, dict) else ""
-    mid = event.get("mid") if isinstance(event, dict) else ""
+def _finding(refused: Refusal, position: Position | None, event: object, raw: str) -> Finding:
+    eid = event.get("eid") if is_object(event) else ""
+    mid = event.get("mid") if is_object(event) else ""
     return Finding(
         code=refused.code,
         path=refused.path,

@@ -15,8 +15,8 @@ class Event:
     """One telemetry event in the normal form of :mod:`sunbird_otel._decode`.
 
     ``body`` is the event as JSON values, without what the pipeline adds; ``payload`` the same as canonical JSON text
-    (keys sorted), which is equal for copies of one event at any stage of the pipeline. ``ets_ns`` is the event's time in
-    nanoseconds since 1970. Identity fields are texts, empty when absent.
+    (keys sorted), which is equal for copies of one event at any stage of the pipeline. ``ets_ns`` is the event's time
+    in nanoseconds since 1970. Identity fields are texts, empty when absent.
     """
 
     __slots__ = (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from sunbird_otel import names
+from sunbird_otel._json import INT64, is_array, is_empty, is_number, is_object
 from sunbird_otel._measure import moments
 from sunbird_otel._rules import merged_params
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from sunbird_otel._event import Event
     from sunbird_otel._signals import Attributes, AttributeValue
 
-_INT64: Final = 1 << 63
 _SERVER_ERROR: Final = 500
 _ID_DIGITS: Final = 4
 _ID_LENGTH: Final = 40
@@ -42,7 +42,7 @@ _TABLES: Final = _tables()
 _NO_TABLE: Final[tuple[dict[str, str], dict[str, list[tuple[str, str]]]]] = ({}, {})
 
 
-def attribute_value(value: Any) -> AttributeValue | None:  # noqa: ANN401, PLR0911 - any JSON value, one answer a type
+def attribute_value(value: Any) -> AttributeValue | None:  # noqa: PLR0911 - one answer a type
     """Return ``value`` as an attribute can carry it; ``None`` for what says nothing (null, empty text, list, object).
 
     Scalars keep their type, lists of scalars of one type are arrays, anything deeper is one JSON text.
@@ -52,21 +52,21 @@ def attribute_value(value: Any) -> AttributeValue | None:  # noqa: ANN401, PLR09
     if isinstance(value, (bool, float)):
         return value
     if isinstance(value, int):
-        return value if -_INT64 <= value < _INT64 else float(value)
+        return value if -INT64 <= value < INT64 else float(value)
     if not value:
         return None
-    if isinstance(value, list):
-        kinds = {type(part) for part in value}
+    if is_array(value):
+        kinds: set[object] = {type(part) for part in value}
         if kinds in ({str}, {bool}, {float}):
             return value
-        if kinds == {int} and all(-_INT64 <= part < _INT64 for part in value):
+        if kinds == {int} and all(-INT64 <= part < INT64 for part in value):
             return value
         if kinds == {int, float}:
             return [float(part) for part in value]
     return orjson.dumps(value).decode()
 
 
-def _put(attributes: Attributes, key: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def _put(attributes: Attributes, key: str, value: Any) -> None:
     converted = attribute_value(value)
     if converted is not None:
         attributes[key] = converted
@@ -75,18 +75,18 @@ def _put(attributes: Attributes, key: str, value: Any) -> None:  # noqa: ANN401 
 def context_attributes(attributes: Attributes, event: Event, beside: Event | None = None) -> None:
     """Add who and where; with ``beside`` only what differs from that event, since the span around says the rest."""
     body = event.body
-    context = body["context"]
-    actor = body.get("actor", {})
-    other = beside.body["context"] if beside is not None else {}
-    other_actor = beside.body.get("actor", {}) if beside is not None else {}
+    context: dict[str, Any] = body["context"]
+    actor: dict[str, Any] = body.get("actor", {})
+    other: dict[str, Any] = beside.body["context"] if beside is not None else {}
+    other_actor: dict[str, Any] = beside.body.get("actor", {}) if beside is not None else {}
     for key, value, known in (
-        (names.SESSION_ID, event.sid, beside and beside.sid),
-        (names.USER_ID, event.actor_id, beside and beside.actor_id),
+        (names.SESSION_ID, event.sid, beside.sid if beside else ""),
+        (names.USER_ID, event.actor_id, beside.actor_id if beside else ""),
         (names.ACTOR_TYPE, actor.get("type"), other_actor.get("type")),
-        (names.DEVICE_ID, event.did, beside and beside.did),
-        (names.CHANNEL, event.channel, beside and beside.channel),
+        (names.DEVICE_ID, event.did, beside.did if beside else ""),
+        (names.CHANNEL, event.channel, beside.channel if beside else ""),
         (names.ENV, context.get("env"), other.get("env")),
-        (names.PDATA_PID, event.pdata_pid, beside and beside.pdata_pid),
+        (names.PDATA_PID, event.pdata_pid, beside.pdata_pid if beside else ""),
     ):
         if value and value != known:
             _put(attributes, key, value)
@@ -108,7 +108,7 @@ def object_attributes(attributes: Attributes, event: Event) -> None:
     _put(attributes, names.OBJECT_TYPE, obj.get("type"))
     _put(attributes, names.OBJECT_VERSION, obj.get("ver") or obj.get("version"))
     rollup = obj.get("rollup") or event.body["context"].get("rollup")
-    if isinstance(rollup, dict):
+    if is_object(rollup):
         for level, key in enumerate(names.ROLLUP, 1):
             _put(attributes, key, rollup.get(f"l{level}"))
 
@@ -119,7 +119,7 @@ def edata_attributes(attributes: Attributes, edata: dict[str, Any], eid: str, ot
     other: dict[str, Any] = {}
     for field, value in edata.items():
         inner = nested.get(field)
-        if inner is not None and isinstance(value, dict):
+        if inner is not None and is_object(value):
             for name, key in inner:
                 _put(attributes, key, value.get(name))
             if value.keys() <= {name for name, _ in inner}:
@@ -127,7 +127,7 @@ def edata_attributes(attributes: Attributes, edata: dict[str, Any], eid: str, ot
         key = direct.get(field, "")
         if key:
             _put(attributes, key, value)
-        elif value not in (None, "", [], {}):
+        elif not is_empty(value):
             other[field] = value
     if other:
         attributes[other_key] = orjson.dumps(other).decode()
@@ -151,15 +151,15 @@ def event_attributes(attributes: Attributes, event: Event, violations: tuple[str
     edata_attributes(attributes, event.edata, event.eid, names.EDATA_OTHER)
     if event.eid == "SHARE":
         items = event.edata.get("items")
-        if isinstance(items, list):
-            ids = [item["id"] for item in items if isinstance(item, dict) and isinstance(item.get("id"), str)]
+        if is_array(items):
+            ids = [item["id"] for item in items if is_object(item) and isinstance(item.get("id"), str)]
             _put(attributes, names.SHARE_ITEM_IDS, ids)
 
 
 def open_attributes(attributes: Attributes, event: Event, *, is_job: bool) -> None:
     """Add what the opening event of a flow says."""
     agent = event.edata.get("uaspec")
-    if isinstance(agent, dict):
+    if is_object(agent):
         _put(attributes, names.USER_AGENT, agent.get("raw"))
     if is_job:
         _put(attributes, names.JOB_NAME, event.pdata_pid)
@@ -207,7 +207,7 @@ def request_attributes(attributes: Attributes, event: Event, request_id: str) ->
     else:
         _put(attributes, names.REQUEST_STATUS, status)
     size = fields.pop("size", None)
-    if isinstance(size, (int, float)) and not isinstance(size, bool):
+    if is_number(size):
         attributes[names.HTTP_BODY_SIZE] = int(size)
     rid = fields.pop("rid", None)
     _put(attributes, names.REQUEST_ID, request_id)
@@ -215,9 +215,9 @@ def request_attributes(attributes: Attributes, event: Event, request_id: str) ->
         _put(attributes, names.REQUEST_API, rid)
     for field, key in names.REQUEST_FIELDS.items():
         _put(attributes, key, fields.pop(field, None))
-    own = {field: fields.pop(field) for field in ("type", "level", "message", "pageid") if field in fields}
+    own: dict[str, Any] = {name: fields.pop(name) for name in ("type", "level", "message", "pageid") if name in fields}
     edata_attributes(attributes, own, event.eid, names.EDATA_OTHER)
-    rest = {field: value for field, value in fields.items() if value not in (None, "", [], {})}
+    rest = {field: value for field, value in fields.items() if not is_empty(value)}
     if rest:
         attributes[names.REQUEST_PARAMS] = orjson.dumps(rest).decode()
     return name, code >= _SERVER_ERROR
@@ -259,12 +259,13 @@ def metric_attributes(event: Event) -> Attributes:
     _put(attributes, names.METRIC_SYSTEM, event.edata.get("system"))
     _put(attributes, names.METRIC_SUBSYSTEM, event.edata.get("subsystem"))
     context_attributes(attributes, event)
-    other: dict[str, Any] = dict(moments(event))
-    for field, value in event.edata.items():
-        if field in {"system", "subsystem", "metrics"} or value in (None, "", [], {}):
-            continue
-        if not isinstance(value, (int, float)) or isinstance(value, bool):
-            other[field] = value
+    named = {"system", "subsystem", "metrics"}
+    other: dict[str, Any] = {
+        field: value
+        for field, value in event.edata.items()
+        if field not in named and not is_empty(value) and not is_number(value)
+    }
+    other.update(moments(event))
     if other:
         attributes[names.EDATA_OTHER] = orjson.dumps(other).decode()
     return attributes

@@ -15,10 +15,8 @@ from sunbird_otel._flow import (
     FlowSegment,
     Inside,
     Lane,
-    Lone,
     Measured,
     Outcome,
-    Refused,
     lane_key,
 )
 from sunbird_otel._ids import span_of, trace_of
@@ -143,7 +141,7 @@ class FlowEngine:
     # --- Opening ---------------------------------------------------------------------------------------------------
 
     def _start(self, event: Event, rule: FlowRule) -> None:
-        lane = self._open.lane(event, rule, make=True)
+        lane = self._open.lane_for(event, rule)
         while len(self._open) >= self._max_open:
             self._close(self._open.longest_idle(), "evicted")
         for flow in reversed(list(lane.stack)):
@@ -185,7 +183,7 @@ class FlowEngine:
 
     def _synthesise(self, rule: FlowRule, child: Event, parent: Flow | None, start_ns: int) -> Flow:
         """Make the flow that should have been there for ``child``."""
-        flow = self._make(child, rule, self._open.lane(child, rule, make=True), parent)
+        flow = self._make(child, rule, self._open.lane_for(child, rule), parent)
         flow.span_id = span_of(flow.trace_id, f"synthetic {rule.kind}", child)
         flow.start_ns = start_ns
         flow.synthetic = True
@@ -369,7 +367,7 @@ def _events_of(flow: Flow) -> list[Event]:
             events.extend(_events_of(outcome.flow))
         elif isinstance(outcome, FlowSegment):
             events.extend(inside.event for inside in outcome.events)
-        elif isinstance(outcome, (Lone, Measured, Refused)):
+        else:
             events.append(outcome.event)
     if flow.closer is not None:
         events.append(flow.closer)

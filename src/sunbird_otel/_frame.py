@@ -29,20 +29,17 @@ _BETWEEN = re.compile(rb"[ \t\r\n\x1e]*+")
 _WORD = re.compile(rb'[^\s,:{}\[\]"\x1e]++')
 _NULS = re.compile(rb"\x00*+")
 _UTF8_BOM = b"\xef\xbb\xbf"
-_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
-_UTF16_FIRST = b"\xff\xfe"
+_BOMS = (_UTF8_BOM, b"\xff\xfe", b"\xfe\xff")
+_MARKS = b"\x00\xef\xff\xfe"
 
-_BRACE, _BRACKET, _CLOSE_BRACE, _CLOSE_BRACKET, _COMMA, _NUL, _BOM = b"{[}],\x00\xef"
+_BRACE, _BRACKET, _CLOSE_BRACE, _CLOSE_BRACKET, _COMMA, _NUL = b"{[}],\x00"
 
 _SCALAR_BYTES = 4096  # a line or word of this length without a bracket is no event; the rest of it need not be kept
 _WAIT_BYTES = 1 << 20  # how long a line may become before it is scanned as it comes
 
 
 class Document(NamedTuple):
-    """One JSON document: an event, a batch, or an element of an array, whose elements come one by one.
-
-    It is a tuple because one is made for each line.
-    """
+    """One JSON document: an event, a batch, or an element of an array; a tuple because one is made for each line."""
 
     data: bytes
     """The bytes of the document, with nothing around them; balanced, but not always valid JSON."""
@@ -171,7 +168,7 @@ class Framer:
                 return self._give_up_array("an array that the input ends in", code=self._closing_code)
             return Step.MORE
         byte = buffer[at]
-        if byte == _BOM and (moved := self._pass_bom()):
+        if byte in _MARKS and (moved := self._pass_mark(byte)):
             return moved
         return self._between(byte) if self._index is None else self._in_array(byte)
 
@@ -204,23 +201,35 @@ class Framer:
         self._at = end
         return newlines
 
-    def _pass_bom(self) -> _Move | None:
-        """Drop a byte order mark, at the start or where files were put one after the other; None when it is none."""
-        mark = self._buffer[self._at : self._at + len(_UTF8_BOM)]
-        if mark == _UTF8_BOM:
-            self._at += len(_UTF8_BOM)
-            self._line_start += len(_UTF8_BOM)
-            return Step.DONE
-        return Step.MORE if _UTF8_BOM.startswith(mark) and not self._final else None
+    def _pass_mark(self, byte: int) -> _Move | None:
+        """Pass what is no text, but stands in files: byte order marks, runs of NUL bytes. None when it is neither."""
+        buffer, at = self._buffer, self._at
+        offset = self._base + at
+        if byte == _NUL:  # a crash can leave them in front of good data
+            self._at = _NULS.match(buffer, at).end()  # type: ignore[union-attr]  # it matches the empty string
+            going_on = offset == self._nuls_end
+            self._nuls_end = self._base + self._at
+            return Step.DONE if going_on else self._finding("a run of NUL bytes", raw="\x00")
+        for bom in _BOMS if offset == 0 else _BOMS[:1]:  # UTF-8 also where files were put one after the other
+            mark = bytes(buffer[at : at + len(bom)])
+            if mark == bom == _UTF8_BOM:
+                self._at += len(bom)
+                self._line_start += len(bom)
+                return Step.DONE
+            if mark == bom:
+                self._foreign = True
+                self._at = len(buffer)
+                return self._finding("UTF-16 text; nothing of it was read", expected="JSON in UTF-8")
+            if bom.startswith(mark) and not self._final:
+                return Step.MORE
+        return None
 
-    def _between(self, byte: int) -> _Move:  # noqa: PLR0911  # one return a kind of move
+    def _between(self, byte: int) -> _Move:
         """Move on from ``byte``, which stands outside of every array."""
         offset = self._base + self._at
-        if byte == _COMMA and self._separable:
-            return self._pass(separable=False)
-        if byte == _CLOSE_BRACKET and self._stray:
-            self._stray = False
-            return self._pass(separable=True)
+        if (byte == _COMMA and self._separable) or (byte == _CLOSE_BRACKET and self._stray):
+            self._stray &= byte == _COMMA
+            return self._pass(separable=byte == _CLOSE_BRACKET)
         if self._fresh:
             if self._wreck.holds(offset, self._indent, byte):
                 self._skipping = True
@@ -236,10 +245,6 @@ class Framer:
         if byte == _BRACE:
             self._waiting = self._fresh and self._may_wait() and self._buffer.find(b"\n", self._at) < 0
             return Step.MORE if self._waiting else self._begin()
-        if byte == _NUL:
-            return self._pass_nuls()
-        if byte in _UTF16_FIRST and offset == 0:
-            return self._maybe_utf16()
         return self._scalar_line()
 
     def _may_wait(self) -> bool:
@@ -268,30 +273,19 @@ class Framer:
         step = scanner.run(self._buffer)
         if not scanner.oversized and scanner.at - scanner.start > self._limit:
             scanner.oversized = True
-            return self._finding(
-                f"a document of more than {self._limit} bytes",
-                code="too_large",
-                expected=f"at most {self._limit} bytes (limit document_bytes)",
-                raw=quote(self._buffer, scanner.start, self._limit),
-            )
+            expected = f"at most {self._limit} bytes (limit document_bytes)"
+            raw = quote(self._buffer, scanner.start, self._limit)
+            return self._finding("a larger document", code="too_large", expected=expected, raw=raw)
         if step is Step.MORE and not self._final:
             return Step.MORE
-        if step is Step.DONE:
-            return self._done(scanner)
         if scanner.oversized:
-            return self._resume_after(scanner)
-        if not self._can_quote():
+            return self._leave_oversized(scanner)
+        if step is Step.DONE:
+            self._scanner = None
+            return self._document(scanner.at)
+        if not (self._final or can_quote(self._buffer, self._at)):
             return Step.MORE
         return self._broken(scanner)
-
-    def _done(self, scanner: Scanner) -> _Move:
-        """Hand out a document that is whole, unless it was refused for its size."""
-        self._scanner = None
-        if not scanner.oversized:
-            return self._document(scanner.at)
-        self._pass_to(scanner.at)
-        self._after_document()
-        return Step.DONE
 
     def _document(self, end: int, value: Any = None) -> Document:
         data = bytes(self._buffer[self._at : end])
@@ -309,9 +303,8 @@ class Framer:
     def _broken(self, scanner: Scanner) -> Finding:
         """Refuse the line on which a broken document began, and go back to the next."""
         at_end = scanner.step is Step.MORE
-        finding = self._finding(
-            scanner.problem, code=self._closing_code if at_end else scanner.code, raw=quote(self._buffer, scanner.start)
-        )
+        code = self._closing_code if at_end else scanner.code
+        finding = self._finding(scanner.problem, code=code, raw=quote(self._buffer, scanner.start))
         self._scanner = None
         self._skipping = True
         self._leave_array()
@@ -321,13 +314,16 @@ class Framer:
             self._wreck = Wreck(scanner.indent, self._base + reach, unclosed)
         return finding
 
-    def _resume_after(self, scanner: Scanner) -> _Move:
-        """Go on where a document broke that was too large to be kept."""
+    def _leave_oversized(self, scanner: Scanner) -> _Move:
+        """Go on after a document that was too large to be kept, or where it broke."""
         self._scanner = None
         self._pass_to(scanner.at)
-        self._fresh = scanner.broken_at_line_start
-        self._skipping = not self._fresh
-        self._leave_array()
+        if scanner.step is Step.DONE:
+            self._after_document()
+        else:
+            self._fresh = scanner.broken_at_line_start
+            self._skipping = not self._fresh
+            self._leave_array()
         return Step.DONE
 
     def _leave_array(self) -> None:
@@ -361,7 +357,7 @@ class Framer:
         What begins a line may be a good document, and is looked at again; on the same line all is lost.
         """
         lost = not self._fresh and self._at < len(self._buffer)
-        if lost and not self._can_quote():
+        if lost and not (self._final or can_quote(self._buffer, self._at)):
             return Step.MORE
         finding = self._finding(
             found, code=code, line=self._array_line, raw=quote(self._buffer, self._at) if lost else ""
@@ -370,33 +366,14 @@ class Framer:
         self._skipping = lost
         return finding
 
-    def _pass_nuls(self) -> _Move:
-        """Refuse a run of NUL bytes, which a crash can leave in front of good data, once."""
-        offset = self._base + self._at
-        self._at = _NULS.match(self._buffer, self._at).end()  # type: ignore[union-attr]  # it matches the empty string
-        going_on = offset == self._nuls_end
-        self._nuls_end = self._base + self._at
-        return Step.DONE if going_on else self._finding("a run of NUL bytes", raw="\x00")
-
-    def _maybe_utf16(self) -> _Move:
-        """Refuse a whole input that is UTF-16."""
-        if len(self._buffer) == 1 and not self._final:
-            return Step.MORE
-        if bytes(self._buffer[:2]) not in _UTF16_BOMS:
-            return self._scalar_line()
-        self._foreign = True
-        self._at = len(self._buffer)
-        return self._finding("UTF-16 text; nothing of it was read", expected="JSON in UTF-8")
-
     def _scalar_line(self) -> _Move:
         """Hand out the rest of the line if it is a JSON text without brackets; refuse it otherwise."""
         buffer, at = self._buffer, self._at
         found = LINE_END.search(buffer, at, at + _SCALAR_BYTES)
-        short = len(buffer) - at < _SCALAR_BYTES
-        if found is None and short and not self._final:
-            return Step.MORE
-        if found is not None or short:
-            end = found.start() if found is not None else len(buffer)
+        end = found.start() if found is not None else len(buffer)
+        if end - at < _SCALAR_BYTES:
+            if found is None and not self._final:
+                return Step.MORE
             end = at + len(buffer[at:end].rstrip())
             try:
                 value = orjson.loads(buffer[at:end])
@@ -408,23 +385,15 @@ class Framer:
 
     def _refuse_line(self, found: str) -> _Move:
         """Refuse the rest of the line."""
-        if not self._can_quote():
+        if not (self._final or can_quote(self._buffer, self._at)):
             return Step.MORE
         self._skipping = True
         self._separable = False
         return self._finding(found, raw=quote(self._buffer, self._at))
 
-    def _can_quote(self) -> bool:
-        return self._final or can_quote(self._buffer, self._at)
-
     def _finding(
-        self,
-        found: str,
-        *,
-        code: str = "not_json",
-        expected: str = "a JSON object or an array of objects",
-        line: int | None = None,
-        raw: str = "",
+        self, found: str, *, code: str = "not_json", expected: str = "", line: int = 0, raw: str = ""
     ) -> Finding:
+        expected = expected or "a JSON object or an array of objects"
         position = Position(self._source, line or self._line, self._index)
         return Finding(code=code, path="$", expected=expected, found=found, position=position, refused=True, raw=raw)

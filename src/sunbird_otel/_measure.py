@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sunbird_otel._decode import EARLIEST_ETS_MS, LATEST_ETS_MS
+from sunbird_otel._json import is_array, is_number, is_object
 
 if TYPE_CHECKING:
     from sunbird_otel._event import Event
@@ -34,16 +35,11 @@ def _numbers(event: Event) -> list[tuple[str, int | float]]:
         return []
     found: list[tuple[str, int | float]] = []
     listed = event.edata.get("metrics")
-    if isinstance(listed, list):
-        for entry in listed:
-            if isinstance(entry, dict) and isinstance(entry.get("metric"), str) and _is_number(entry.get("value")):
-                found.append((entry["metric"], entry["value"]))
-    found.extend((name, value) for name, value in event.edata.items() if name not in _NAMING and _is_number(value))
+    if is_array(listed):
+        entries = [entry for entry in listed if is_object(entry) and isinstance(entry.get("metric"), str)]
+        found.extend((entry["metric"], entry["value"]) for entry in entries if is_number(entry.get("value")))
+    found.extend((name, value) for name, value in event.edata.items() if name not in _NAMING and is_number(value))
     return found
-
-
-def _is_number(value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _is_moment(name: str, value: float) -> bool:

@@ -35,13 +35,17 @@ class OpenFlows:
         """Return how many flows are open."""
         return self._count
 
-    def lane(self, event: Event, rule: FlowRule | None = None, *, make: bool = False) -> Lane | None:
-        """Return the lane of ``event`` for flows of ``rule``; with ``make`` it is made, and private if need be."""
-        key = lane_key(event, rule.scope if rule is not None else "lane")
+    def lane(self, event: Event, rule: FlowRule | None = None) -> Lane | None:
+        """Return the lane of ``event`` for flows of ``rule``, if it is known."""
+        return self._lanes.get(lane_key(event, rule.scope if rule is not None else "lane"))
+
+    def lane_for(self, event: Event, rule: FlowRule) -> Lane:
+        """Return the lane in which ``event`` opens a flow of ``rule``; a private one when it says not who wrote it."""
+        key = lane_key(event, rule.scope)
         if key is None:
-            return Lane(None) if make else None
+            return Lane(None)
         lane = self._lanes.get(key)
-        if lane is None and make:
+        if lane is None:
             lane = self._lanes[key] = Lane(key)
         return lane
 

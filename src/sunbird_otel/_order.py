@@ -88,7 +88,7 @@ class Sequencer:
         return None
 
     def before(self, time_ns: int) -> Released | None:
-        """Return the next events before ``time_ns``, after which older events are late; ``None`` when there are none."""
+        """Return the next events before ``time_ns``; ``None`` when there are none, and from then on they are late."""
         if self._heap and self._heap[0][0] < time_ns:
             return self._release(remember=True)
         self.released_to_ns = max(self.released_to_ns, time_ns)

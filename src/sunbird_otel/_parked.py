@@ -6,12 +6,11 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sunbird_otel._flow import Flow, FlowLink
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sunbird_otel._event import Event
+    from sunbird_otel._flow import Flow, FlowLink
     from sunbird_otel._rules import Rules
 
 _MOST_EVENTS: Final = 100_000
@@ -92,7 +91,7 @@ class Parked:
         """Return the request that ``event`` names, if that has been written: its own producer's for preference."""
         written = self._written.get(self.request_id(event), [])
         own = [one for one in written if one.pdata_id == event.pdata_id]
-        return (own or written or [None])[-1]
+        return (own or written)[-1] if written else None
 
     def expired(self, now_ns: int) -> Iterator[Waiting]:
         """Yield the events that have waited long enough, and those there is no room for."""

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from sunbird_otel._told import Told
 
 SPAN_EVENTS: Final = 2_000
-"""Events after which a flow goes on in a further segment: with the usual kilobyte an event, half of the 4 MiB that a gRPC
-message may have."""
+"""Events after which a flow goes on in a further segment: with the usual kilobyte an event, half of the 4 MiB that a
+gRPC message may have."""
 
 SPAN_BYTES: Final = 1_500_000
 """Bytes of events after which a flow goes on in a further segment: under a third of what Tempo accepts as a trace."""
@@ -44,7 +44,7 @@ class Placing:
         make_home: Opens the flow that an event needs and that was not there: rule, event, innermost open flow.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts of the engine
+    def __init__(
         self,
         *,
         rules: Rules,
@@ -170,7 +170,7 @@ class Placing:
             self._told.tell([FlowSegment(flow, flow.events, flow.segments)], flow)
             flow.events, flow.events_bytes = [], 0
 
-    def _lone(  # noqa: PLR0913 - the parts of one record
+    def _lone(
         self,
         event: Event,
         trace_id: bytes,

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from sunbird_otel._json import is_array, is_object
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -36,13 +38,13 @@ def merged_params(edata: dict[str, Any]) -> dict[str, Any]:
     An ACCESS has the same fields in its edata itself, so that these stand beneath.
     """
     params = edata.get("params")
-    if isinstance(params, dict):
+    if is_object(params):
         return {**edata, **params}
-    if not isinstance(params, list):
+    if not is_array(params):
         return edata
     merged = dict(edata)
     for entry in params:
-        if isinstance(entry, dict):
+        if is_object(entry):
             merged.update(entry)
     return merged
 
@@ -72,34 +74,43 @@ def getter(path: str) -> Getter:
         return uuid_only
     head, _, rest = path.partition(".")
     if head == "cdata":
-        wanted = rest.casefold()
-
-        def correlation(event: Event) -> str:
-            for entry in event.cdata:
-                if entry["type"].casefold() == wanted:
-                    return str(entry["id"])
-            return ""
-
-        return correlation
+        return _correlation(rest)
     if head == "params":
         return lambda event: _text(merged_params(event.edata).get(rest))
-    if path == "edata.type":
-        return lambda event: _text(event.edata.get("type"))
-    if path == "object.id":
-        return lambda event: _text(event.object.get("id"))
-    if path == "context.sid":
-        return lambda event: event.sid
-    names = path.split(".")
+    shortcut = _SHORTCUTS.get(path)
+    return shortcut or _nested(path.split("."))
 
+
+def _correlation(type_: str) -> Getter:
+    wanted = type_.casefold()
+
+    def correlation(event: Event) -> str:
+        for entry in event.cdata:
+            if entry["type"].casefold() == wanted:
+                return str(entry["id"])
+        return ""
+
+    return correlation
+
+
+def _nested(names: list[str]) -> Getter:
     def nested(event: Event) -> str:
         value: Any = event.body
         for name in names:
-            if not isinstance(value, dict):
+            if not is_object(value):
                 return ""
             value = value.get(name)
         return _text(value)
 
     return nested
+
+
+_SHORTCUTS: dict[str, Getter] = {
+    "edata.type": lambda event: _text(event.edata.get("type")),
+    "object.id": lambda event: _text(event.object.get("id")),
+    "context.sid": lambda event: event.sid,
+}
+"""Paths that are read for nearly every event, without the walk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +244,7 @@ class Rules:
     @classmethod
     def standard(cls) -> Rules:
         """Return the rules of the specification's five workflows."""
-        from sunbird_otel._rules_file import load_rules  # noqa: PLC0415 - keeps the file reader out of the core's imports
+        from sunbird_otel._rules_file import load_rules  # noqa: PLC0415 - the core imports no file reader
 
         return load_rules("standard")
 

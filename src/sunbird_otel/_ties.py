@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sunbird_otel._flow import lane_key
+from sunbird_otel._json import is_object
 from sunbird_otel._pairing import read
 from sunbird_otel._rules import Closes, Opens
 
@@ -38,7 +39,7 @@ def natural_order(
     ``closes_open_flow`` tells whether an END matches a flow that was open before this time.
     """
     roles = [rules.role(event) for event in events]
-    starts = [(event, role.rule) for event, role in zip(events, roles, strict=True) if _is_start(role)]
+    starts = [(event, rule) for event, role in zip(events, roles, strict=True) if (rule := _starts(role)) is not None]
     ends = [event for event, role in zip(events, roles, strict=True) if isinstance(role, Closes)]
     if not starts and not ends and not any(isinstance(role, Opens) for role in roles):
         return sorted(events, key=lambda event: event.payload)
@@ -47,13 +48,13 @@ def natural_order(
         event, role = entry
         if isinstance(role, Closes):
             depth = -rules.depth[role.rule.kind]
-            own = any(_same_flow(event, start, role.rule, rule) for start, rule in starts)
+            own = any(_same_flow(event, start, role.rule, opened) for start, opened in starts)
             if own and not closes_open_flow(event, role.rule):
                 return (_ENDS_OF_STARTS, 0, depth, "", event.payload)
             return (_ENDS, 0, depth, "", event.payload)
-        if _is_start(role):
-            assert isinstance(role, Opens)  # noqa: S101 - what _is_start says, for the type checker
-            return (_STARTS, 0, rules.depth[role.rule.kind], _ladder(event), event.payload)
+        rule = _starts(role)
+        if rule is not None:
+            return (_STARTS, 0, rules.depth[rule.kind], _ladder(event), event.payload)
         phase = _BEFORE_ENDS if _belongs_to_end(event, ends, [start for start, _ in starts]) else _AFTER_STARTS
         return (phase, 1 if isinstance(role, Opens) else 0, 0, "", event.payload)
 
@@ -61,14 +62,14 @@ def natural_order(
     return [event for event, _ in ranked]
 
 
-def _is_start(role: Role) -> bool:
-    return isinstance(role, Opens) and not role.rule.whole
+def _starts(role: Role) -> FlowRule | None:
+    return role.rule if isinstance(role, Opens) and not role.rule.whole else None
 
 
 def _ladder(event: Event) -> str:
     """Return a text that orders collections by their depth in the content hierarchy."""
     rollup = event.object.get("rollup")
-    return str(len(rollup)) if isinstance(rollup, dict) else "0"
+    return str(len(rollup)) if is_object(rollup) else "0"
 
 
 def _same_flow(end: Event, start: Event, end_rule: FlowRule, start_rule: FlowRule) -> bool:

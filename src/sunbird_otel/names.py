@@ -57,7 +57,11 @@ FLOW_END_REASON: Final = _name(
     "flow engine",
 )
 FLOW_VIOLATIONS: Final = _name(
-    "sunbird.flow.violations", "span, span event", "string[]", "codes of the nesting rules that it breaks", "flow engine"
+    "sunbird.flow.violations",
+    "span, span event",
+    "string[]",
+    "codes of the rules that it breaks",
+    "flow engine",
 )
 FLOW_REPAIR: Final = _name(
     "sunbird.flow.repair",
@@ -139,12 +143,14 @@ METRIC: Final = _name(
     "sunbird.metrics.value", "metric (gauge, unit 1)", "as given", "one measurement of a METRICS event", "edata.metrics"
 )
 METRIC_NAME: Final = _name(
-    "sunbird.metrics.metric", "metric point", "string", "what was measured", "edata.metrics[].metric or the field's name"
+    "sunbird.metrics.metric",
+    "metric point",
+    "string",
+    "what was measured",
+    "edata.metrics[].metric, or the field",
 )
 METRIC_SYSTEM: Final = _name("sunbird.metrics.system", "metric point", "string", "measured system", "edata.system")
-METRIC_SUBSYSTEM: Final = _name(
-    "sunbird.metrics.subsystem", "metric point", "string", "part of it", "edata.subsystem"
-)
+METRIC_SUBSYSTEM: Final = _name("sunbird.metrics.subsystem", "metric point", "string", "part of it", "edata.subsystem")
 
 # --- Requests (LOG api_access, ACCESS) ---------------------------------------------------------------------------
 
@@ -223,7 +229,13 @@ _fields("SHARE", "dir", "type", "items", pageid=PAGE_ID)
 _fields("SHARE_ITEM", "dir", "type", "size")
 _fields("AUDIT", "type", "state", "prevstate", "props", "duration")
 _fields(
-    "ERROR", "object", "plugin", err=EXCEPTION_MESSAGE, errtype=ERROR_TYPE, stacktrace=EXCEPTION_STACKTRACE, pageid=PAGE_ID
+    "ERROR",
+    "object",
+    "plugin",
+    err=EXCEPTION_MESSAGE,
+    errtype=ERROR_TYPE,
+    stacktrace=EXCEPTION_STACKTRACE,
+    pageid=PAGE_ID,
 )
 _fields("HEARTBEAT", "type", pageid=PAGE_ID)
 _fields("LOG", "type", "level", "message", "params", pageid=PAGE_ID)
@@ -239,4 +251,6 @@ _fields("JOB_START", "class", "level", "message", "data", "status")
 _fields("JOB_LOG", "class", "level", "message", "data", "status")
 _fields("JOB_END", "class", "level", "message", "data", "status")
 
-SHARE_ITEM_IDS: Final = _name("sunbird.share.item_ids", "event SHARE", "string[]", "shared objects", "SHARE edata.items")
+SHARE_ITEM_IDS: Final = _name(
+    "sunbird.share.item_ids", "event SHARE", "string[]", "ids of what was shared", "SHARE items"
+)

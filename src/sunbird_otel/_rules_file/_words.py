@@ -118,11 +118,11 @@ class FlowTable(_Table):
     """The words of ``[flows.<name>]``, and of ``[adjust.<flow>]``, which needs none of them."""
 
     summary: str = ""
-    opens: Annotated[list[Pattern], Field(min_length=1)] = []
+    opens: list[Pattern] = []
     closes: list[Pattern] = []
     whole: bool = False
     duration: FieldPath = ""
-    pair: Annotated[list[Annotated[list[FieldPath], Field(min_length=1)]], Field(min_length=1)] = []
+    pair: list[Annotated[list[FieldPath], Field(min_length=1)]] = []
     same: list[FieldPath] = []
     overlaps: bool = False
     scope: Literal["lane", "producer"] = "lane"
@@ -136,7 +136,7 @@ class FlowTable(_Table):
     joins: list[FieldPath] = []
     gathers_by: list[FieldPath] = []
     member_of: str = ""
-    members: Literal["link", "child"] = "link"
+    members: Literal["", "link", "child"] = ""
     fails: Where = {}
 
 

@@ -2,110 +2,151 @@
 
 from __future__ import annotations
 
-import os
-import stat
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sunbird_otel import Bridge, Rules
+from sunbird_otel._bridge import Bridge
 from sunbird_otel._findings import Finding
+from sunbird_otel._rules import Rules
 from sunbird_otel.cli._exits import Exit
-from sunbird_otel.cli._progress import Progress
 from sunbird_otel.cli._screen import tell
 from sunbird_otel.cli._settings import STDIO
 from sunbird_otel.errors import ConfigError, SourceError
 from sunbird_otel.sources import files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from typing import Any
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any, TypeAlias
 
-    from sunbird_otel import Tally
     from sunbird_otel._findings import Position
     from sunbird_otel._signals import Signal
+    from sunbird_otel.cli._progress import Progress
     from sunbird_otel.cli._settings import Settings
     from sunbird_otel.sources.files import Document
 
+    Divert: TypeAlias = Callable[[bytes], Callable[[Document], None] | None]
 
-def make_bridge(
-    settings: Settings,
-    on_finding: Callable[[Finding], None],
-    on_event: Callable[[dict[str, Any], Position | None], None] | None = None,
-) -> Bridge:
-    """Return a bridge as the settings ask for.
+
+class Intake:
+    """Reads inputs into a bridge of its own, and remembers what became of them.
+
+    What is wrong with an input is said at once, on the standard error; then the next one is read.
+
+    Args:
+        paths: The inputs; ``-`` is the standard input.
+        settings: How to read and bridge them.
+        progress: Is told how far reading has come.
+        on_finding: Is called for each defect of the input.
+        on_event: Is called for each event that could be read, with its JSON value as it came.
+        divert: Is shown the first document of each input. It may return what takes the documents of this input
+            in the bridge's place.
+        judges: The command's business is what is wrong with the input, so an input without any telemetry is a result
+            and no failure.
 
     Raises:
+        ConfigError: The standard input is named twice.
         RuleError: A rule file cannot be used.
     """
-    return Bridge(
-        rules=Rules.load(*settings.rules),
-        policy=settings.policy,
-        lateness=settings.lateness,
-        idle_gap=settings.idle_gap,
-        trace_scope=settings.trace_scope,
-        memory=settings.memory,
-        max_open_flows=settings.max_open_flows,
-        limits=settings.max,
-        on_finding=on_finding,
-        on_event=on_event,
-    )
 
+    def __init__(
+        self,
+        paths: Sequence[str],
+        settings: Settings,
+        progress: Progress,
+        *,
+        on_finding: Callable[[Finding], None],
+        on_event: Callable[[dict[str, Any], Position | None], None] | None = None,
+        divert: Divert | None = None,
+        judges: bool = False,
+    ) -> None:
+        if list(paths).count(STDIO) > 1:
+            raise ConfigError(f"the standard input ({STDIO}) can be read once only; it is named twice.")
+        self.unreadable = False
+        self._paths = paths
+        self._limits = settings.max
+        self._progress = progress
+        self._on_finding = on_finding
+        self._divert = divert
+        self._judges = judges
+        # Of the input that is being read.
+        self._first_refusal: Finding | None = None
+        self._refusals = 0
+        self._holds_telemetry = False
+        self.bridge = Bridge(
+            rules=Rules.load(*settings.rules),
+            policy=settings.policy,
+            lateness=settings.lateness,
+            idle_gap=settings.idle_gap,
+            trace_scope=settings.trace_scope,
+            memory=settings.memory,
+            max_open_flows=settings.max_open_flows,
+            limits=settings.max,
+            on_finding=self._note,
+            on_event=on_event,
+        )
 
-@dataclass(slots=True)
-class Intake:
-    """Reads inputs into a bridge, and remembers what became of them.
+    @property
+    def exit(self) -> Exit:
+        """The exit code that the inputs call for."""
+        return Exit.UNREADABLE if self.unreadable else Exit.DONE
 
-    What is wrong with an input is said at once, on the standard error, and the next one is read.
-
-    Attributes:
-        on_other: Is offered the first document of each input, and says whether it belongs to a kind that is not
-            telemetry; the input's documents then go to it and not to the bridge. It may raise SourceError.
-        unreadable: Inputs that could not be read, or not to their end, or in which nothing is telemetry.
-        empty: Inputs without any event.
-    """
-
-    bridge: Bridge
-    settings: Settings
-    progress: Progress
-    on_other: Callable[[Document], bool] | None = None
-    unreadable: list[str] = field(default_factory=list[str])
-    empty: list[str] = field(default_factory=list[str])
-    _refusal: Finding | None = None
-
-    def read(self, paths: Iterable[str]) -> Iterator[list[Signal]]:
-        """Read all inputs and yield the signals that are complete, never an empty list."""
-        for path in paths:
+    def signals(self) -> Iterator[list[Signal]]:
+        """Read all inputs, then close what is open; yield the signals as they become complete, never an empty list."""
+        for path in self._paths:
             try:
                 yield from self._read(path)
             except SourceError as error:
-                self.unreadable.append(path)
+                self.unreadable = True
                 tell(str(error))
-
-    def drain(self) -> Iterator[list[Signal]]:
-        """Close what is open, since all inputs have ended, and yield the rest of the signals."""
-        self.progress.finish()
+        self._progress.finish()
         yield from (signals for signals in self.bridge.drain_steps() if signals)
 
-    def exit(self) -> Exit:
-        """Return the exit code that the inputs call for."""
-        return Exit.UNREADABLE if self.unreadable else Exit.DONE
-
     def _read(self, path: str) -> Iterator[list[Signal]]:
-        bridge, self._refusal = self.bridge, None
+        bridge = self.bridge
+        self._first_refusal, self._refusals, self._holds_telemetry = None, 0, False
         events_before = bridge.tally.by_eid.total()
+        take: Callable[[Document], None] | None = None
         documents = 0
-        other = False
-        self.progress.begin(path)
-        for item in files.read(path, limits=self.settings.max, on_progress=self.progress.advance):
+        self._progress.begin(path)
+        for item in files.read(path, limits=self._limits, on_progress=self._advance):
             if isinstance(item, Finding):
-                self._refusal = self._refusal or item
+                if take is not None:
+                    raise SourceError(f"{_place(item)}: expected {item.expected}, found {item.found}.")
                 bridge.refuse(item)
                 continue
             documents += 1
-            if documents == 1 and self.on_other is not None:
-                other = self.on_other(item)
-            elif other and self.on_other is not None:
-                self.on_other(item)
-            if not other and (signals := bridge.feed(item.data, item.position)):
+            if documents == 1 and self._divert is not None:
+                take = self._divert(item.data)
+            if take is not None:
+                take(item)
+            elif signals := bridge.feed(item.data, item.position):
                 yield signals
-        ...
+        if take is None and bridge.tally.by_eid.total() == events_before and not self._holds_telemetry:
+            self._say_why_nothing(path, documents)
+
+    def _say_why_nothing(self, path: str, documents: int) -> None:
+        name = "the standard input" if path == STDIO else path
+        if self._first_refusal is None:
+            tell(f"{name} holds no events." if documents else f"{name} is empty.")
+        elif not self._judges:
+            first, more = self._first_refusal, self._refusals - 1
+            others = f" That is the first of {self._refusals:,} things in it that are no events." if more else ""
+            raise SourceError(
+                f"nothing in {name} could be read as telemetry: expected {first.expected}, found {first.found} "
+                f"({_place(first)}).{others}"
+            )
+
+    def _advance(self, read_bytes: int) -> None:
+        self._progress.advance(read_bytes, self.bridge.tally.received)
+
+    def _note(self, finding: Finding) -> None:
+        if finding.refused:
+            self._refusals += 1
+            self._first_refusal = self._first_refusal or finding
+            # Whoever writes an eid means to write telemetry.
+            self._holds_telemetry = self._holds_telemetry or bool(finding.eid)
+        self._on_finding(finding)
+
+
+def _place(finding: Finding) -> str:
+    position = finding.position
+    return "somewhere in it" if position is None else f"{position.source}, line {position.line}"

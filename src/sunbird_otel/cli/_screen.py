@@ -72,7 +72,10 @@ def is_seen(stream: TextIO | None) -> bool:
 
 def printable(text: str) -> str:
     """Return ``text`` with control characters, which would bend a terminal, shown instead of obeyed."""
-    return "".join(c if c.isprintable() or c in "\n\u200c\u200d" else c.encode("unicode_escape", "replace").decode("ascii") for c in text)
+    return "".join(
+        c if c.isprintable() or c in "\n\u200c\u200d" else c.encode("unicode_escape", "replace").decode("ascii")
+        for c in text
+    )
 
 
 class Output:

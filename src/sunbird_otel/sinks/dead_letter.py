@@ -20,7 +20,7 @@ import json
 import math
 import os
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
 import orjson
 
@@ -172,13 +172,12 @@ def _line(finding: Finding) -> bytes:
     return text.encode() + b"\n"
 
 
-def _writable(value: Any) -> Any:
+def _writable(value: object) -> object:
     """Return ``value`` in the types of JSON: integers of any size stay, what JSON has no word for becomes text."""
-    kind: type[Any] = type(value)
-    if kind is dict:
-        return {str(key): _writable(item) for key, item in value.items()}
-    if kind is list:
-        return [_writable(item) for item in value]
-    if value is None or kind in (str, bool, int) or (kind is float and math.isfinite(value)):
+    if isinstance(value, dict):
+        return {str(key): _writable(item) for key, item in cast("dict[object, object]", value).items()}
+    if isinstance(value, list):
+        return [_writable(item) for item in cast("list[object]", value)]
+    if value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     return str(value)

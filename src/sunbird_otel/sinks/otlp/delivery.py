@@ -124,7 +124,11 @@ class Delivery:
 
     def _no_place(self, receiver: _Receiver, request: Request, reason: str) -> None:
         noun = KINDS[request.kind].noun
-        if receiver.accepts or self._is_otlp():
+        if receiver.accepts:
+            # It took some before: that is a fault on the way, and what it means for the rest is not known.
+            self._keep(request, reason)
+            return
+        if self._is_otlp():
             receiver.accepts = False
             self._report.skipped[request.kind] += request.items
             self._report.note(f"The receiver has no place for {noun} ({reason}); they are left out.")

@@ -96,10 +96,12 @@ class OtlpSink:
             SinkError: When something stayed undelivered; the text names where it is kept.
         """
         if not self._closed:
-            for kind, body, items in self._batcher.rest():
-                self._put(Request(kind, body, items))
             timeout = max(destination.timeout for destination in self._settings.destinations.values())
-            self._end(self._settings.retry_seconds + timeout * (self._settings.queue + 1))
+            try:
+                for kind, body, items in self._batcher.rest():
+                    self._put(Request(kind, body, items))
+            finally:
+                self._end(self._settings.retry_seconds + timeout * (self._settings.queue + 1))
         if failure := self._failure():
             raise failure
         return self._report

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import orjson
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
@@ -181,20 +181,20 @@ def _keep(message: Any, levels: tuple[str, ...], start: int, stop: int) -> None:
             _keep(children[index], levels[1:], first, last)
 
 
-def _convert_ids(value: Any, convert: Callable[[str], str]) -> None:
+def _convert_ids(value: object, convert: Callable[[str], str]) -> None:
     """Convert every trace and span id in place.
 
     No free key can be mistaken for one: attributes are lists of objects with ``key`` and ``value``.
     """
-    kind: type[Any] = type(value)
-    if kind is dict:
-        for key, item in value.items():
+    if isinstance(value, dict):
+        fields = cast("dict[str, object]", value)
+        for key, item in fields.items():
             if key in _IDS and isinstance(item, str):
-                value[key] = convert(item)
+                fields[key] = convert(item)
             else:
                 _convert_ids(item, convert)
-    elif kind is list:
-        for item in value:
+    elif isinstance(value, list):
+        for item in cast("list[object]", value):
             _convert_ids(item, convert)
 
 

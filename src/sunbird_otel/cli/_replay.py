@@ -1,0 +1,187 @@
+"""``sunbird-otel replay``: files to OTLP."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from sunbird_otel.cli._exits import Exit, stopped_by, worst
+from sunbird_otel.cli._intake import Intake
+from sunbird_otel.cli._progress import progress_over
+from sunbird_otel.cli._screen import tell
+from sunbird_otel.cli._summary import Summary, check_inputs_survive, check_writable, write_report
+from sunbird_otel.errors import SinkError, SourceError
+from sunbird_otel.sinks import DeadLetters
+from sunbird_otel.sinks.otlp.files import FileSink
+from sunbird_otel.sinks.otlp.network import OtlpSink
+from sunbird_otel.sinks.otlp.request import KINDS, looks_like_request, parse
+from sunbird_otel.sinks.otlp.settings import OtlpSettings
+from sunbird_otel.sinks.otlp.undelivered import recognise
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Mapping, Sequence
+
+    from sunbird_otel._findings import Finding
+    from sunbird_otel.cli._progress import Progress
+    from sunbird_otel.cli._settings import Settings
+    from sunbird_otel.sinks.otlp.request import Kind
+    from sunbird_otel.sources.files import Document
+
+DEAD_LETTER: Final = "dead-letter.jsonl"
+"""Where refused events are kept in the folder of ``--output``."""
+
+DEAD_LETTER_HERE: Final = "sunbird-otel.dead-letter.jsonl"
+"""Where refused events are kept when the output goes to a receiver."""
+
+UNDELIVERED_HERE: Final = "sunbird-otel.undelivered"
+"""The folder that keeps what the receiver did not take."""
+
+
+def replay(paths: Sequence[str], settings: Settings, environ: Mapping[str, str]) -> Exit:
+    """Read ``paths`` and write what they hold as OTLP, as ``settings`` and the standard variables say."""
+    check_writable(settings.report, "--report")
+    results = [settings.report, settings.dead_letter]
+    if settings.output is not None:
+        results += [str(Path(settings.output, name)) for name in (*(f"{kind}.jsonl" for kind in KINDS), DEAD_LETTER)]
+    check_inputs_survive(paths, results)
+    with progress_over(paths, quiet=settings.quiet) as progress:
+        run = _Run(paths, settings, environ, progress)
+        code = run.run()
+    if settings.report is not None:
+        try:
+            write_report(run.intake.bridge.tally, settings.report)
+        except SinkError as error:
+            tell(str(error))
+            code = Exit.UNDELIVERED if code in (Exit.DONE, Exit.UNREADABLE) else code
+    if not settings.quiet:
+        run.summary().show()
+    return code
+
+
+class _Run:
+    """One replay: its intake, its sink and its dead letters."""
+
+    def __init__(
+        self, paths: Sequence[str], settings: Settings, environ: Mapping[str, str], progress: Progress
+    ) -> None:
+        self.intake = Intake(paths, settings, progress, on_finding=self._keep, divert=self._requests)
+        if settings.output is not None:
+            folder = Path(settings.output)
+            self._sink: FileSink | OtlpSink = FileSink(folder)
+            self._place = f"{folder}: {', '.join(f'{kind}.jsonl' for kind in KINDS)}"
+            letters = Path(settings.dead_letter) if settings.dead_letter else folder / DEAD_LETTER
+        else:
+            otlp = OtlpSettings.from_environment(
+                environ,
+                endpoint=settings.endpoint,
+                protocol=settings.protocol,
+                retry_seconds=settings.retry_for / 1_000_000_000,
+            )
+            # Requests that are only sent again still stand where they were read: a second copy would be in the way.
+            kept = None if _all_hold_requests(paths) else Path(settings.undelivered or UNDELIVERED_HERE)
+            self._sink = OtlpSink(otlp, undelivered=kept)
+            self._place = ", ".join(dict.fromkeys(each.endpoint for each in otlp.destinations.values()))
+            letters = Path(settings.dead_letter or DEAD_LETTER_HERE)
+        self._letters = DeadLetters(
+            letters, earlier="keep" if settings.dead_letter or not settings.output else "replace"
+        )
+        self._sent_again: dict[str, int] = {}
+        self._stopped_by = ""
+
+    def run(self) -> Exit:
+        """Read, bridge and write everything; return the exit code. What goes wrong on the way is said at once."""
+        try:
+            for signals in self.intake.signals():
+                self._sink.write(signals)
+        except SinkError as error:
+            tell(str(error))
+            self._give_up()
+            return Exit.UNDELIVERED
+        except KeyboardInterrupt as interrupt:
+            self._stopped_by, code = stopped_by(interrupt)
+            tell(f"stopped by {self._stopped_by}; flows that were open are not in the output.")
+            self._give_up()
+            return code
+        except BaseException:
+            self._give_up()
+            raise
+        return self._close()
+
+    def summary(self) -> Summary:
+        """Return what was done."""
+        bridge, report = self.intake.bridge, self._sink.report
+        places = [self._place]
+        for word, counts in (
+            ("delivered", report.delivered),
+            ("refused by the receiver", report.rejected),
+            ("skipped", report.skipped),
+            ("undelivered", report.undelivered),
+        ):
+            if said := _counted(counts):
+                places.append(f"{said} {word}")
+        notes = [f"{path}: {number:,} OTLP requests sent again" for path, number in self._sent_again.items()]
+        if self._letters.count:
+            where = self._letters.path if not self._stopped_by else f"{self._letters.path.name}.*.partial"
+            notes.append(f"{self._letters.count:,} refused events are kept in {where}")
+        if self._letters.set_aside is not None:
+            notes.append(f"the refused events of an earlier run are now in {self._letters.set_aside}")
+        if early := bridge.released_early:
+            notes.append(
+                f"{early:,} events were let go before the whole input was in order; a larger --memory keeps them"
+            )
+        return Summary(bridge.tally, places, [*notes, *report.notes])
+
+    def _close(self) -> Exit:
+        code = self.intake.exit
+        for close in (self._sink.close, self._letters.close):
+            try:
+                close()
+            except SinkError as error:
+                tell(str(error))
+                code = worst(code, Exit.UNDELIVERED)
+            except KeyboardInterrupt as interrupt:
+                self._stopped_by, code = stopped_by(interrupt)
+                tell(f"stopped by {self._stopped_by} while the last of the output was on its way.")
+                self._give_up()
+                return code
+        return code
+
+    def _give_up(self) -> None:
+        self._sink.abort()
+        # What was refused is known for good, whatever became of the rest; an interrupted run's is marked as partial.
+        if self._stopped_by:
+            self._letters.abort()
+            return
+        with contextlib.suppress(SinkError):
+            self._letters.close()
+
+    def _keep(self, finding: Finding) -> None:
+        if finding.refused:
+            self._letters.write(finding)
+
+    def _requests(self, head: bytes) -> Callable[[Document], None] | None:
+        return self._send_again if looks_like_request(head) else None
+
+    def _send_again(self, document: Document) -> None:
+        source = document.position.source
+        try:
+            request = parse(document.data)
+        except SourceError as error:
+            raise SourceError(f"{source}, line {document.position.line}: {error}") from None
+        self._sink.send_requests([request])
+        self._sent_again[source] = self._sent_again.get(source, 0) + 1
+
+
+def _all_hold_requests(paths: Sequence[str]) -> bool:
+    try:
+        # Only a regular file can be looked at and read again.
+        return all(Path(path).is_file() and recognise(Path(path)) for path in paths)
+    except OSError:
+        return False
+
+
+def _counted(counts: Counter[str]) -> str:
+    nouns: dict[Kind, str] = {kind: protocol.noun for kind, protocol in KINDS.items()}
+    return ", ".join(f"{counts[kind]:,} {noun}" for kind, noun in nouns.items() if counts[kind])

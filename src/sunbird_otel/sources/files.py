@@ -1,0 +1,177 @@
+"""Files, FIFOs and standard input: JSON in any layout, plain or gzip, told apart by their bytes and never by their name."""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from sunbird_otel._frame import Document, Framer
+from sunbird_otel.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from sunbird_otel._findings import Finding
+    from sunbird_otel._limits import Limits
+
+__all__ = ["Document", "read", "size"]
+
+STDIN = "-"
+"""The path that stands for standard input."""
+
+_CHUNK = 1 << 16
+_RATIO_FROM = 64 * 1024 * 1024  # inflated bytes; a short run of the same byte is no bomb
+_GZIP = b"\x1f\x8b"
+_OTHER_FORMATS = {
+    b"\x28\xb5\x2f\xfd": ("Zstandard", "zstd -dc"),
+    b"BZh": ("bzip2", "bzip2 -dc"),
+    b"\xfd7zXZ\x00": ("xz", "xz -dc"),
+    b"PK\x03\x04": ("a ZIP archive", "unzip -p"),
+    b"\x04\x22\x4d\x18": ("LZ4", "lz4 -dc"),
+    b"\x1f\x9d": ("compress (.Z)", "uncompress -c"),
+}
+_LONGEST_MAGIC = max(map(len, _OTHER_FORMATS))
+
+
+class _Reader(Protocol):
+    """What is needed of an open file."""
+
+    def read1(self, size: int, /) -> bytes:
+        """Return up to ``size`` bytes, as soon as there are any; none at the end."""
+        ...
+
+
+class _StoppedError(Exception):
+    """The bytes end here before their time: ``code`` for a document that is cut off thereby, and a text for people."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def read(
+    path: str, *, limits: Limits, on_progress: Callable[[int], None] | None = None
+) -> Iterator[Document | Finding]:
+    """Read one input to its end, in memory that does not grow with it.
+
+    Args:
+        path: a file or FIFO, or ``-`` for standard input, which is left open.
+        limits: how large a document, and how much larger than the file its inflated content, may be.
+        on_progress: called with the number of bytes (as stored, so compressed ones for gzip) taken since the last call.
+
+    Yields:
+        Each document with its place, and a refused finding for each part that is none.
+
+    Raises:
+        SourceError: when iterated, if the input cannot be opened or not be read to its end; what could be read has
+            been yielded before.
+    """
+    name = "standard input" if path == STDIN else path
+    framer = Framer(limits, name)
+    with _open(path, name) as file:
+        try:
+            for piece in _pieces(_chunks(file, on_progress), limits):
+                yield from framer.feed(piece)
+        except _StoppedError as stopped:
+            yield from framer.close(stopped.code)
+            raise SourceError(f"{name}: {stopped}") from stopped.__cause__
+        yield from framer.close()
+
+
+def size(path: str) -> int | None:
+    """Return the size of a regular file in bytes as it is stored; None for what has none or cannot be looked at."""
+    file = Path(path)
+    try:
+        return file.stat().st_size if path != STDIN and file.is_file() else None
+    except (OSError, ValueError):
+        return None
+
+
+def _open(path: str, name: str) -> AbstractContextManager[_Reader]:
+    """Open ``path`` for reading, or say why that cannot be."""
+    if path == STDIN:
+        if sys.stdin is None or sys.stdin.closed:
+            raise SourceError("standard input is closed. Name a file, or pipe one in.")
+        return nullcontext(sys.stdin.buffer)
+    try:
+        return Path(path).open("rb")
+    except FileNotFoundError as error:
+        raise SourceError(f"{name}: there is no such file. Check the name and the folder.") from error
+    except IsADirectoryError as error:
+        example = Path(path, "*.json.gz")
+        raise SourceError(f"{name} is a directory, not a file. Name the files in it, for example {example}") from error
+    except PermissionError as error:
+        raise SourceError(f"{name}: this user may not read it. Change its permissions, or the user.") from error
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{name}: cannot be opened ({_reason(error)}). Check the name.") from error
+
+
+def _reason(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+def _chunks(file: _Reader, on_progress: Callable[[int], None] | None) -> Iterator[bytes]:
+    """Yield what is stored, as it comes."""
+    while True:
+        try:
+            chunk = file.read1(_CHUNK)
+        except OSError as error:
+            text = (
+                f"reading failed ({_reason(error)}); what came before has been read. Try again, or copy the file first."
+            )
+            raise _StoppedError("truncated", text) from error
+        if not chunk:
+            return
+        if on_progress is not None:
+            on_progress(len(chunk))
+        yield chunk
+
+
+def _pieces(chunks: Iterator[bytes], limits: Limits) -> Iterator[bytes]:
+    """Yield the content, inflated if it is gzip, in pieces of bounded size."""
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        if len(head) >= _LONGEST_MAGIC:  # a FIFO may give a few bytes at a time
+            break
+    if head.startswith(_GZIP):
+        yield from _Inflater(limits).inflate(head, chunks)
+        return
+    for magic, (kind, command) in _OTHER_FORMATS.items():
+        if head.startswith(magic):
+            text = (
+                f"this is {kind}, which is not read here. Unpack it first, or pipe it in with '{command} FILE' and '-'."
+            )
+            raise _StoppedError("not_json", text)
+    if head:
+        yield head
+        yield from chunks
+
+
+class _Inflater:
+    """Inflates gzip of one or more members, and stops at what looks like a bomb."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._stored = 0
+        self._inflated = 0
+
+    def inflate(self, head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield the content of the members, one after the other."""
+        member = zlib.decompressobj(wbits=31)
+        data = head
+        while True:
+            yield from self._feed(member, data)
+            data = member.unused_data
+            if member.eof:
+                # Tape blocks are filled up with zeros, which gzip itself ignores, too.
+                data = data.lstrip(b"\x00")
+                self._stored -= len(data)
+                if len(data) < len(_GZIP):
+                    more = next(chunks, b"")
+                    data += more
+                    ...
