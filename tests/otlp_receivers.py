@@ -8,11 +8,11 @@ from collections import defaultdict, deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import grpc
 
-from sunbird_otel.sinks.otlp.request import KINDS, Request, parse
+from sunbird_otel.sinks.otlp.request import KINDS, parse
 
 if TYPE_CHECKING:
     import ssl
@@ -73,7 +73,7 @@ class HttpReceiver:
         self.url = f"{scheme}://localhost:{self.port}" if context else f"{scheme}://127.0.0.1:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
-    def __enter__(self) -> HttpReceiver:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -92,8 +92,8 @@ class HttpReceiver:
             plain = gzip.decompress(body) if headers.get("content-encoding") == "gzip" else body
             if headers["content-type"] == "application/json":
                 plain = parse(plain).body
-            known = next(name for name in KINDS if name == kind)
-            self.got.append(Got(kind, KINDS[known].request.FromString(plain), headers, len(body)))
+            messages = {str(known): protocol.request for known, protocol in KINDS.items()}
+            self.got.append(Got(kind, messages[kind].FromString(plain), headers, len(body)))
         return reply
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
@@ -127,7 +127,7 @@ class Failure:
 
 
 class GrpcReceiver:
-    """Accepts until told otherwise: ``failures`` holds the next failures by kind; kinds not in ``serves`` do not exist."""
+    """Accepts until told otherwise: ``failures`` holds the next failures, by kind; it serves no other kinds."""
 
     def __init__(self, serves: tuple[Kind, ...] = ("traces", "metrics"), max_bytes: int | None = None) -> None:
         self.got: list[Got] = []
@@ -147,7 +147,7 @@ class GrpcReceiver:
         self.port = self._server.add_insecure_port("127.0.0.1:0")
         self.url = f"http://127.0.0.1:{self.port}"
 
-    def __enter__(self) -> GrpcReceiver:
+    def __enter__(self) -> Self:
         self._server.start()
         return self
 
@@ -169,8 +169,3 @@ class GrpcReceiver:
             return self.responses.get(kind, KINDS[kind].response())
 
         return export
-
-
-def request_of(line: bytes) -> Request:
-    """Read one line of a file as a request."""
-    return parse(line)

@@ -87,8 +87,8 @@ def test_splitting_keeps_every_item_and_its_resource(request_: Request) -> None:
 
 def test_a_line_of_the_collector_is_read_whatever_its_kind() -> None:
     line = (
-        b' {"resourceLogs":[{"resource":{},"scopeLogs":[{"scope":{},"logRecords":[{"timeUnixNano":"1","severityNumber":9,'
-        b'"body":{"stringValue":"x"},"traceId":"5b8efff798038103d269b633813fc60c","spanId":"","newField":{"a":[1]}}]}]}]}'
+        b' {"resourceLogs":[{"resource":{},"scopeLogs":[{"scope":{},"logRecords":[{"timeUnixNano":"1",'
+        b'"severityNumber":9,"body":{"stringValue":"x"},"traceId":"5b8efff798038103d269b633813fc60c","spanId":"","newField":{"a":[1]}}]}]}]}'
     )
     request = parse(line)
     assert (request.kind, request.items) == ("logs", 1)

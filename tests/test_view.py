@@ -191,6 +191,12 @@ def test_a_mobile_session_reads_as_its_story() -> None:
     assert told(factory.mobile_app()) == MOBILE
 
 
+def test_a_point_in_time_has_no_length_to_tell() -> None:
+    (span,) = chain(1)
+    span.end_ns = span.start_ns + 1
+    assert " ns" not in told([span])
+
+
 def test_a_pipe_keeps_a_line_a_flow_and_a_terminal_wraps() -> None:
     assert told(factory.mobile_app(), width=60) == MOBILE
     lines = told(factory.mobile_app(), width=60, terminal=True).splitlines()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from sunbird_otel._rules import FlowRule
 
-_REMEMBERED_FLOWS: Final = 32
+_REMEMBERED_FLOWS: Final = 8
 """Closed flows that a lane remembers, to know a repeated END and to answer a late event."""
 
 
@@ -95,10 +95,10 @@ class FlowLink:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Closed:
-    """What a lane remembers of a closed flow."""
+    """What a lane remembers of a closed flow; ``values`` are the fields by which an END is paired."""
 
     rule: FlowRule
-    opener: Event
+    values: dict[str, str]
     start_ns: int
     end_ns: int
     ended: bool

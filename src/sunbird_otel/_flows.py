@@ -22,7 +22,7 @@ from sunbird_otel._flow import (
 from sunbird_otel._ids import span_of, trace_of
 from sunbird_otel._measure import measurements
 from sunbird_otel._open import OpenFlows
-from sunbird_otel._pairing import match_end, same_flow
+from sunbird_otel._pairing import match_end, pairing_values, same_flow
 from sunbird_otel._parked import Parked
 from sunbird_otel._placing import Placing, begun_by
 from sunbird_otel._repair import Repairs
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from sunbird_otel._event import Event
     from sunbird_otel._rules import FlowRule, Rules
     from sunbird_otel._tally import Tally
+
+_DEEPEST: Final = 100
+"""Flows open in one lane; what nests deeper is a client that never writes END, not a hierarchy of content."""
 
 _LONGEST_REQUEST_MS: Final = 86_400_000
 _MS: Final = 1_000_000
@@ -144,6 +147,8 @@ class FlowEngine:
         lane = self._open.lane_for(event, rule)
         while len(self._open) >= self._max_open:
             self._close(self._open.longest_idle(), "evicted")
+        while rule.scope == "lane" and len(lane.stack) >= _DEEPEST:
+            self._close(lane.stack[-1], "evicted")
         for flow in reversed(list(lane.stack)):
             if flow.rule.kind == rule.kind and flow in lane.stack and same_flow(event, flow):
                 self._close(flow, "restart")
@@ -270,7 +275,7 @@ class FlowEngine:
         flow = match_end(event, rule, begun_by(event, reversed(lane.stack))) if lane else None
         if flow is None and rule.scope == "lane":
             joined = [f for f in self._open.of_session(event) if f.opener.pdata_id == event.pdata_id]
-            flow = match_end(event, rule, begun_by(event, reversed(joined)))
+            flow = match_end(event, rule, begun_by(event, joined))
         return flow
 
     def _closes_open_flow(self, event: Event, rule: FlowRule) -> bool:
@@ -309,7 +314,9 @@ class FlowEngine:
             parent.marks |= flow.marks
         if flow.lane is not None:
             ended = flow.end_reason == "end"
-            flow.lane.closed.append(Closed(flow.rule, flow.opener, flow.start_ns, flow.end_ns, ended, flow.reference()))
+            flow.lane.closed.append(
+                Closed(flow.rule, pairing_values(flow), flow.start_ns, flow.end_ns, ended, flow.reference())
+            )
             flow.lane.changed_ns = max(flow.lane.changed_ns, flow.end_ns)
         if self._told.rejects and flow.violations:
             for event in _events_of(flow):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from sunbird_otel._flow import Flow, Lane, lane_key
@@ -13,8 +14,12 @@ if TYPE_CHECKING:
     from sunbird_otel._event import Event
     from sunbird_otel._rules import FlowRule, Rules
 
-_QUIET_LANES: Final = 100_000
+_QUIET_LANES: Final = 50_000
 """Lanes without an open flow that are remembered for their closed ones."""
+
+
+_LOOKED_AT: Final = 256
+"""Flows of one session that are looked at for a join: an id that many share must not cost their number."""
 
 
 class OpenFlows:
@@ -26,7 +31,7 @@ class OpenFlows:
         self._idle_gap_ns = idle_gap_ns
         self._lanes: dict[Hashable, Lane] = {}
         self._quiet: OrderedDict[Hashable, None] = OrderedDict()
-        self._sessions: dict[str, list[Flow]] = {}
+        self._sessions: dict[str, dict[int, Flow]] = {}
         # One queue for each length of idle gap, the longest idle first: each is in order by itself.
         self._queues: dict[int | None, OrderedDict[int, Flow]] = {}
         self._count = 0
@@ -70,7 +75,7 @@ class OpenFlows:
         if flow.rule.joins:
             flow.session_ids = self._session_ids(flow.opener)
             for session_id in flow.session_ids:
-                self._sessions.setdefault(session_id, []).append(flow)
+                self._sessions.setdefault(session_id, {})[id(flow)] = flow
         self._queues.setdefault(self.gap(flow.rule), OrderedDict())[id(flow)] = flow
         self._count += 1
         self.touch(flow, flow.opener.ets_ns)
@@ -89,7 +94,7 @@ class OpenFlows:
                     del self._lanes[oldest]
         for session_id in flow.session_ids:
             flows = self._sessions[session_id]
-            flows.remove(flow)
+            del flows[id(flow)]
             if not flows:
                 del self._sessions[session_id]
         del self._queues[self.gap(flow.rule)][id(flow)]
@@ -102,18 +107,20 @@ class OpenFlows:
             self._queues[self.gap(one.rule)].move_to_end(id(one))
 
     def of_session(self, event: Event) -> list[Flow]:
-        """Return the open flows of the session that ``event`` names, the oldest first."""
-        found: list[Flow] = []
+        """Return the open flows of the session that ``event`` names, the newest first."""
+        found: dict[int, Flow] = {}
         for session_id in self._session_ids(event):
-            found.extend(flow for flow in self._sessions.get(session_id, ()) if flow not in found)
-        return found
+            flows = self._sessions.get(session_id)
+            if flows:
+                found.update(islice(reversed(flows.items()), _LOOKED_AT))
+        return list(found.values())
 
     def joined(self, event: Event, may: Callable[[Flow], bool]) -> Flow | None:
         """Return the innermost open flow of the event's session that ``may`` accepts."""
         best: Flow | None = None
-        best_rank = (-1, -1)
+        best_rank = (-1, 0)
         for number, flow in enumerate(self.of_session(event)):
-            rank = (sum(1 for _ in flow.ancestors()), number)
+            rank = (sum(1 for _ in flow.ancestors()), -number)
             if rank > best_rank and flow.opener.ets_ns <= event.ets_ns and may(flow):
                 best, best_rank = flow, rank
         return best

@@ -27,6 +27,16 @@ def read(event: Event, path: str) -> str:
     return text.casefold() if path in {"edata.type", "edata.mode"} else text
 
 
+def pairing_values(flow: Flow) -> dict[str, str]:
+    """Return the fields of a flow's opening event by which an END is paired, for the time after it is closed."""
+    paths = {path for key in flow.rule.pair for path in key}
+    return {path: read(flow.opener, path) for path in sorted(paths)}
+
+
+def _value(flow: Flow | Closed, path: str) -> str:
+    return read(flow.opener, path) if isinstance(flow, Flow) else flow.values[path]
+
+
 def match_end(end: Event, rule: FlowRule, newest_first: Iterable[_Candidate]) -> _Candidate | None:
     """Return the flow that ``end`` closes.
 
@@ -42,7 +52,7 @@ def match_end(end: Event, rule: FlowRule, newest_first: Iterable[_Candidate]) ->
         best_score = -1
         others: list[_Candidate] = []
         for flow in candidates:
-            pairs = [(read(end, path), read(flow.opener, path)) for path in key]
+            pairs = [(read(end, path), _value(flow, path)) for path in key]
             if not last and not all(pairs[0]):
                 others.append(flow)
                 continue

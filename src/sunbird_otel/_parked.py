@@ -13,11 +13,15 @@ if TYPE_CHECKING:
     from sunbird_otel._flow import Flow, FlowLink
     from sunbird_otel._rules import Rules
 
-_MOST_EVENTS: Final = 100_000
+_MOST_EVENTS: Final = 50_000
 """Events that may wait at a time; beyond them the oldest stops waiting."""
 
 _REMEMBERED_REQUESTS: Final = 100_000
 """Written requests that are remembered for events that come after them."""
+
+
+_SAME_REQUEST: Final = 4
+"""Services whose part of one request is remembered."""
 
 
 @dataclass(slots=True, eq=False)
@@ -77,14 +81,22 @@ class Parked:
         if not request.request_id:
             return []
         written = Written(request.reference(), request.end_ns, request.opener.pdata_id)
-        self._written.setdefault(request.request_id, []).append(written)
+        same = self._written.setdefault(request.request_id, [])
+        same.append(written)
+        del same[:-_SAME_REQUEST]
         self._written.move_to_end(request.request_id)
         if len(self._written) > _REMEMBERED_REQUESTS:
             self._written.popitem(last=False)
         waiting = self._by_request.get(request.request_id, [])
         own = [entry for entry in waiting if entry.event.pdata_id == request.opener.pdata_id]
+        if not own:
+            return []
+        others = [entry for entry in waiting if entry.event.pdata_id != request.opener.pdata_id]
+        self._by_request[request.request_id] = others
+        if not others:
+            del self._by_request[request.request_id]
         for entry in own:
-            self._leave(entry)
+            del self._queue[id(entry)]
         return [entry.event for entry in own]
 
     def request_of(self, event: Event) -> Written | None:

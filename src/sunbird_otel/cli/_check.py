@@ -125,9 +125,9 @@ class _Text:
         heading = _heading(finding)
         lines: list[str] = []
         if heading != self._heading:
-            lines.append(f"{self._output.paint(heading, bold=True)}\n")
+            lines.append(f"{self._output.paint(heading, "bold")}\n")
             self._heading = heading
-        code = self._output.paint(finding.code, fg="red")
+        code = self._output.paint(finding.code, "red")
         told = f"expected {finding.expected}, found {finding.found}"
         lines.append(f"  {code}  {printable(finding.path)}: {printable(told)}\n")
         lines.append(f"    {finding.advice}\n")

@@ -23,23 +23,18 @@ class Progress:
 
     def __init__(self, bar: Bar | None = None, total: int | None = None) -> None:
         self._bar = bar
-        self._done = 0
-        self._current = 0
         self._task = bar.add_task("", total=total, events=0) if bar is not None else None
 
     def begin(self, path: str) -> None:
         """Begin with the next input."""
-        self._done += self._current
-        self._current = 0
         if self._bar is not None and self._task is not None:
             name = "standard input" if path == STDIO else path
             self._bar.update(self._task, description=name if len(name) <= _NAME_CHARS else f"...{name[-_NAME_CHARS:]}")
 
     def advance(self, read_bytes: int, events: int) -> None:
-        """Say that ``read_bytes`` of the current input have been read, and how many events have come in all."""
-        self._current = read_bytes
+        """Say that ``read_bytes`` more have been read, and how many events have come in all."""
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=self._done + self._current, events=events)
+            self._bar.update(self._task, advance=read_bytes, events=events)
 
     def finish(self) -> None:
         """Say that all inputs have been read, and the rest is on its way out."""

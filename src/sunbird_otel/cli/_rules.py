@@ -24,14 +24,18 @@ def show_rules(settings: Settings) -> Exit:
 
 
 def check_rules(paths: Sequence[str], settings: Settings) -> Exit:
-    """Say that the rule files are good, together and on top of the rules in force; a bad one raises RuleError."""
-    before = {workflow.name: workflow for workflow in Rules.load(*settings.rules).workflows}
+    """Say what the rule files do, laid upon the rules in force; a bad file raises RuleError."""
+    before = Rules.load(*settings.rules)
     rules = Rules.load(*settings.rules, *paths)
+    known = {workflow.name: workflow for workflow in before.workflows}
+    changes = (
+        ("adds", "workflow", [each.name for each in rules.workflows if each.name not in known]),
+        ("replaces", "workflow", [each.name for each in rules.workflows if known.get(each.name, each) != each]),
+        ("adds", "flow", [kind for kind in rules.by_kind if kind not in before.by_kind]),
+        ("changes", "flow", [kind for kind, rule in rules.by_kind.items() if before.by_kind.get(kind, rule) != rule]),
+    )
+    told = [f"{verb} the {noun}{'s' if len(names) > 1 else ''} {', '.join(names)}" for verb, noun, names in changes if names]
     output = Output()
-    for path in paths:
-        output.write(f"{path} is good.\n")
-    new = [workflow.name for workflow in rules.workflows if workflow.name not in before]
-    changed = [workflow.name for workflow in rules.workflows if before.get(workflow.name, workflow) != workflow]
-    del new, changed
+    output.write(f"{', '.join(paths)} {'is' if len(paths) == 1 else 'are'} good: {'; '.join(told) or 'changes nothing'}.\n")
     output.flush()
     return Exit.DONE

@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Final, TextIO
 
 from rich.console import Console
+from rich.style import Style
 from rich.text import Text
 
 from sunbird_otel.errors import SinkError
@@ -88,6 +89,7 @@ class Output:
         if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] - it is, after `>&-`
             raise SinkError("The standard output is closed; open it, or name a file.")
         self._stream = sys.stdout
+        self._console = console_of(self._stream)
 
     def write(self, text: str) -> None:
         """Write ``text`` as it is."""
@@ -99,11 +101,15 @@ class Output:
         except OSError as error:
             self._fail(error)
 
+    def paint(self, text: str, style: str) -> str:
+        """Return ``text`` in a style of rich if the output is a terminal that wants colours, else as it is."""
+        plain = not self._console.is_terminal or self._console.no_color
+        return text if plain else Style.parse(style).render(text)
+
     def show(self, what: RenderableType) -> None:
         """Write something that rich can render."""
-        console = console_of(self._stream)
-        with console.capture() as captured:
-            console.print(what, soft_wrap=True)
+        with self._console.capture() as captured:
+            self._console.print(what, soft_wrap=True)
         self.write(captured.get())
 
     def flush(self) -> None:

@@ -26,7 +26,7 @@ PREFIX: Final = "SUNBIRD_OTEL_"
 
 POLICIES: Final = ("annotate", "repair", "reject")
 TRACE_SCOPES: Final = ("session", "run")
-PROTOCOLS: Final = ("http/protobuf", "grpc")
+PROTOCOLS: Final = ("http/protobuf", "http/json", "grpc")
 ALL: Final = "all"
 """The lateness that puts the whole input in order."""
 
@@ -58,6 +58,8 @@ class Settings:
     endpoint: str | None = None
     protocol: str | None = None
     dead_letter: str | None = None
+    undelivered: str | None = None
+    retry_for: int = 60 * 10**9
     report: str | None = None
     quiet: bool = False
 
@@ -136,7 +138,7 @@ def _read_file(config: Given) -> dict[str, Given]:
 def _settle_destination(given: dict[str, Given]) -> None:
     """Let a directory and a receiver exclude each other: what weighs more is meant."""
     output = given.get("output")
-    for name in ("endpoint", "protocol"):
+    for name in ("endpoint", "protocol", "undelivered", "retry_for"):
         other = given.get(name)
         if output is None or other is None:
             continue
@@ -255,6 +257,8 @@ _PARSERS: Final[dict[str, Callable[[object], Any]]] = {
     "endpoint": _text,
     "protocol": _one_of(*PROTOCOLS),
     "dead_letter": _text,
+    "undelivered": _text,
+    "retry_for": _duration,
     "report": _text,
     "quiet": _flag,
 }

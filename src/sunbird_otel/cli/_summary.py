@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +17,7 @@ from sunbird_otel.errors import ConfigError, SinkError
 
 if TYPE_CHECKING:
     from collections import Counter
-
-    from rich.console import RenderableType
+    from collections.abc import Iterable, Sequence
 
     from sunbird_otel._tally import Tally
 
@@ -98,6 +96,23 @@ def check_writable(path: str | None, option: str) -> None:
         raise ConfigError(f"{option}: expected a file, found the folder {path}.")
     if not Path(path).parent.is_dir():
         raise ConfigError(f"{option}: the folder {Path(path).parent} does not exist; make it first.")
+
+
+def check_inputs_survive(paths: Sequence[str], results: Iterable[str | None]) -> None:
+    """Refuse to write a result over an input.
+
+    Raises:
+        ConfigError: An input is also a result.
+    """
+    taken = {_identity(result): result for result in results if result not in {None, STDIO} and Path(result or "").exists()}
+    for path in paths:
+        if path != STDIO and Path(path).is_file() and (identity := _identity(path)) in taken:
+            raise ConfigError(f"{path} is read, and {taken[identity]} would be written over it; name another file or folder.")
+
+
+def _identity(path: str | None) -> tuple[int, int]:
+    status = Path(path or "").stat()
+    return status.st_dev, status.st_ino
 
 
 def check_stdout_is_free(report: str | None, holder: str) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def view(  # noqa: PLR0913 - the options of the command
-    paths: Sequence[str], settings: Settings, *, html: str | None, session: str | None, limit: int | None, events: bool
+    paths: Sequence[str], settings: Settings, *, html: str | None, session: str | None, limit: int | None, show_events: bool
 ) -> Exit:
     """Show the flows in ``paths`` on the standard output, or write them to the page ``html``."""
     if html is None or html == STDIO:
@@ -62,7 +62,7 @@ def view(  # noqa: PLR0913 - the options of the command
         if html == STDIO:
             output.write(render_html(spans, title=_title(paths), refused=refused))
         else:
-            output.show(render_tree(spans, show_events=events, limit=limit, refused=refused))
+            output.show(render_tree(spans, show_events=show_events, limit=limit, refused=refused))
         output.flush()
     if settings.report is not None:
         write_report(intake.bridge.tally, settings.report)

@@ -1,18 +1,19 @@
-"""Files, FIFOs and standard input: JSON in any layout, plain or gzip, told apart by their bytes and never by their name."""
+"""Files, FIFOs and standard input: JSON in any layout, plain or gzip, told apart by their bytes, not by name."""
 
 from __future__ import annotations
 
 import sys
 import zlib
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from sunbird_otel._frame import Document, Framer
 from sunbird_otel.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from sunbird_otel._findings import Finding
@@ -26,6 +27,7 @@ STDIN = "-"
 _CHUNK = 1 << 16
 _RATIO_FROM = 64 * 1024 * 1024  # inflated bytes; a short run of the same byte is no bomb
 _GZIP = b"\x1f\x8b"
+_GZIP_ONLY = 31  # zlib's number for the gzip format with its largest window
 _OTHER_FORMATS = {
     b"\x28\xb5\x2f\xfd": ("Zstandard", "zstd -dc"),
     b"BZh": ("bzip2", "bzip2 -dc"),
@@ -96,7 +98,7 @@ def _open(path: str, name: str) -> AbstractContextManager[_Reader]:
     if path == STDIN:
         if sys.stdin is None or sys.stdin.closed:
             raise SourceError("standard input is closed. Name a file, or pipe one in.")
-        return nullcontext(sys.stdin.buffer)
+        return nullcontext(cast("_Reader", sys.stdin.buffer))
     try:
         return Path(path).open("rb")
     except FileNotFoundError as error:
@@ -139,7 +141,7 @@ def _pieces(chunks: Iterator[bytes], limits: Limits) -> Iterator[bytes]:
         if len(head) >= _LONGEST_MAGIC:  # a FIFO may give a few bytes at a time
             break
     if head.startswith(_GZIP):
-        yield from _Inflater(limits).inflate(head, chunks)
+        yield from _Inflater(limits).inflate(chain((head,), chunks))
         return
     for magic, (kind, command) in _OTHER_FORMATS.items():
         if head.startswith(magic):
@@ -157,21 +159,72 @@ class _Inflater:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._member = zlib.decompressobj(wbits=_GZIP_ONLY)
         self._stored = 0
         self._inflated = 0
 
-    def inflate(self, head: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def inflate(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Yield the content of the members, one after the other."""
-        member = zlib.decompressobj(wbits=31)
-        data = head
-        while True:
-            yield from self._feed(member, data)
-            data = member.unused_data
-            if member.eof:
-                # Tape blocks are filled up with zeros, which gzip itself ignores, too.
-                data = data.lstrip(b"\x00")
-                self._stored -= len(data)
-                if len(data) < len(_GZIP):
-                    more = next(chunks, b"")
-                    data += more
-                    ...
+        inside = False
+        data = b""
+        for chunk in chunks:
+            data += chunk
+            while True:
+                if not inside:
+                    # Blocks of tape are filled up with zeros; gzip itself ignores them, too.
+                    data = data.lstrip(b"\x00")
+                    if len(data) < len(_GZIP) and _GZIP.startswith(data):
+                        break
+                    if not data.startswith(_GZIP):
+                        raise _trailing()
+                    self._member = zlib.decompressobj(wbits=_GZIP_ONLY)
+                yield from self._feed(data)
+                data = self._member.unused_data
+                inside = not self._member.eof
+                if inside:
+                    break
+        if inside:
+            text = "the gzip data end too early; what stands before the cut has been read. Fetch the file again."
+            raise _StoppedError("truncated", text)
+        if data:
+            raise _trailing()
+
+    def _feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield what ``data`` adds to the content of the member."""
+        member = self._member
+        full = True
+        while (data or full) and not member.eof:
+            before = member.copy()
+            try:
+                piece = member.decompress(data, _CHUNK)
+            except zlib.error as error:
+                # zlib keeps back what a failing call had inflated: go up to the damage in small steps.
+                with suppress(zlib.error):
+                    for index in range(len(data)):
+                        yield before.decompress(data[index : index + 1])
+                text = "the gzip data are damaged; what stands before the damage has been read. Fetch the file again."
+                raise _StoppedError("truncated", text) from error
+            self._stored += len(data) - len(member.unconsumed_tail) - len(member.unused_data)
+            self._inflated += len(piece)
+            self._check()
+            if piece:
+                yield piece
+            data = member.unconsumed_tail
+            full = len(piece) == _CHUNK  # then zlib may hold more, even with no data left
+
+    def _check(self) -> None:
+        """Stop when more has come out than the limits allow."""
+        most, ratio = self._limits.inflated_bytes, self._limits.inflated_ratio
+        if self._inflated > most:
+            found = f"more than {most} bytes come out of it (limit inflated_bytes)"
+        elif self._inflated > _RATIO_FROM and self._inflated > ratio * self._stored:
+            found = f"it inflates to more than {ratio} times its size (limit inflated_ratio)"
+        else:
+            return
+        advice = "Look whether the gzip file is what it claims to be, or raise the limit."
+        raise _StoppedError("inflated_too_large", f"{found}; the rest was not read. {advice}")
+
+
+def _trailing() -> _StoppedError:
+    text = "bytes that are no gzip follow the gzip data; what stands before has been read. Check how the file was made."
+    return _StoppedError("truncated", text)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _DEEPEST = 24
 # More turns between two flows are told as sums.
 _RUNS_IN_A_LINE = 6
+# A span of a lone event, or of a request without a duration, has no length to tell.
+_POINT_NS = 1
 # No line is this long; it stands for "do not wrap" where nobody looks at a terminal.
 _UNWRAPPED = 100_000
 
@@ -180,7 +182,7 @@ class _Picture:
         line.append(f"  {form.clean(span.name)}", "" if marks.instant else "bold")
         if object_id := text_of(span, names.OBJECT_ID):
             line.append(f"  {form.clean(object_id)}", "cyan")
-        if not marks.instant:
+        if span.end_ns - span.start_ns > _POINT_NS:
             line.append(f"  {form.duration(span.end_ns - span.start_ns)}")
         if span.events:
             line.append(f"  {form.counted(len(span.events), 'event')}")
@@ -241,7 +243,8 @@ def _header(trace: Trace) -> Text:
     if services:
         header.append("  " + form.clean(", ".join(services)), "green")
     counts = (form.counted(len(trace.nodes), "span"), form.counted(trace.events, "event"))
-    header.append(f"  {', '.join(counts)}, {form.duration(end_ns - start_ns)}")
+    length = f", {form.duration(end_ns - start_ns)}" if end_ns - start_ns > _POINT_NS else ""
+    header.append(f"  {', '.join(counts)}{length}")
     header.append(f"  trace {trace.trace_id.hex()}", "dim")
     return header
 

@@ -38,7 +38,7 @@ function serviceOf(model, node) {
 }
 
 function spanTimes(model, node) {
-  if (node.marks.instant) return momentOf(model.base, node.start);
+  if (node.point) return `${momentOf(model.base, node.start)} UTC`;
   const sameDay = dayOf(model.base, node.start) === dayOf(model.base, node.end);
   const end = sameDay ? clockOf(model.base, node.end) : momentOf(model.base, node.end);
   return `${momentOf(model.base, node.start)} \u2013 ${end} UTC, ${lengthOf(node.length)}`;
@@ -165,7 +165,7 @@ function fillLegend(dialog, theme) {
   dialog.showModal();
   for (const [canvas, , marks] of samples) {
     const [c] = contextOf(canvas);
-    paintSpan(c, theme, marks, theme.services[0], marks.instant ? 36 : 6, 72, 7);
+    paintSpan(c, theme, marks, theme.services[0], marks.instant ? 36 : 6, 72, 7, marks.instant);
     if (!marks.instant) paintTicks(c, theme, [[0, 18], [0, 30], [0, 33]], (at) => at, 6, 72, 7);
   }
 }

@@ -1,5 +1,8 @@
-// The spans as the page holds them: one flat list of nodes in reading order, trace rows among them.
+// The spans as the page holds them: one flat list of nodes in reading order; a trace of several
+// spans has a row of its own above them.
 
+// One ns: the span of a lone event, or of a request that told no duration.
+const POINT = 1e-6;
 const MARKS = [
   ["unfinished", "Unfinished", (m) => m.unfinished],
   ["violation", "Violations", (m) => m.violations],
@@ -20,10 +23,11 @@ function readModel(data) {
   for (const [traceId, rows] of data.traces) {
     const head = nodes.length;
     const trace = { index: head, parent: -1, depth: 0, traceId, spans: rows.length, events: 0, start: Infinity, end: -Infinity, services: new Set(), session: new Set(), device: new Set(), marks: {} };
-    nodes.push(trace);
+    const alone = rows.length === 1;
+    if (!alone) nodes.push(trace);
     for (const [parent, id, name, service, start, length, marks, attributes, events, links, note] of rows) {
-      const above = nodes[parent < 0 ? head : head + 1 + parent];
-      const node = { index: nodes.length, parent: above.index, depth: above.depth + 1, traceId, id, name: texts[name], service, start, end: start + length, length, marks, attributes, events, links, note };
+      const above = alone ? null : nodes[parent < 0 ? head : head + 1 + parent];
+      const node = { index: nodes.length, parent: above ? above.index : -1, depth: above ? above.depth + 1 : 0, traceId, id, name: texts[name], service, start, end: start + length, length, point: length <= POINT, marks, attributes, events, links, note };
       for (const pair of attributes) if (roleOf[pair]) node[roleOf[pair]] = String(pairs[pair][1]);
       trace.start = Math.min(trace.start, node.start);
       trace.end = Math.max(trace.end, node.end);

@@ -67,8 +67,8 @@ function diamond(c, x, y, size) {
 }
 
 /** One span between two pixels; the same picture in the chart and in the legend. */
-function paintSpan(c, theme, marks, colour, x0, x1, y) {
-  if (marks.instant) {
+function paintSpan(c, theme, marks, colour, x0, x1, y, point) {
+  if (point) {
     diamond(c, x0, y + BAR / 2, 5);
     c.fillStyle = colour;
     c.fill();
@@ -88,7 +88,7 @@ function paintSpan(c, theme, marks, colour, x0, x1, y) {
     c.stroke();
     c.setLineDash([]);
   }
-  if (marks.repairs && !marks.instant) {
+  if (marks.repairs && !point) {
     c.fillStyle = theme.repaired;
     c.beginPath();
     c.moveTo(x0 - 1, y + BAR + 5);
@@ -186,8 +186,8 @@ function paintRow(c, theme, model, node, x, width, y, faint) {
     return;
   }
   const x0 = Math.max(start, -12), x1 = Math.min(end, width + 12);
-  paintSpan(c, theme, node.marks, colour, x0, x1, y);
-  if (!node.marks.instant) {
+  paintSpan(c, theme, node.marks, colour, x0, x1, y, node.point);
+  if (!node.point) {
     if (x1 - x0 > 4) paintTicks(c, theme, node.events, x, x0 + 1, x1 - 1, y);
     const label = lengthOf(node.length);
     const room = c.measureText(label).width;
