@@ -287,7 +287,7 @@ def test_players_and_editors_stand_within_a_session() -> None:
 
 def test_what_may_stay_open() -> None:
     open_ended = {flow.kind: flow.may_stay_open for flow in STANDARD.flows if flow.may_stay_open}
-    assert open_ended == {"session": {"portal"}, "service": {ANY}}
+    assert open_ended == {"session": {"portal", "editor"}, "service": {ANY}}
 
 
 def test_idle_gaps() -> None:
@@ -301,7 +301,7 @@ def test_idle_gaps() -> None:
 def test_pairing_keys_of_a_player() -> None:
     assert STANDARD.by_kind["player"].pair == (
         ("cdata.PlaySession",),
-        ("cdata.ContentSession", "edata.type", "object.id"),
+        ("cdata.ContentSession", "edata.type"),
         ("edata.type", "object.id", "edata.mode"),
     )
 
@@ -309,7 +309,7 @@ def test_pairing_keys_of_a_player() -> None:
 def test_field_accepts_what_clients_do_on_purpose() -> None:
     assert FIELD.by_kind["app"].accepts_parent("session")
     assert FIELD.by_kind["app"].may_stay_open == {ANY}
-    assert FIELD.by_kind["session"].may_stay_open == {"portal", "mobile_app"}
+    assert FIELD.by_kind["session"].may_stay_open == {"portal", "editor", "mobile_app"}
     assert FIELD.depth == STANDARD.depth, "what is tolerated does not change the shape"
     unchanged = {kind: rule for kind, rule in STANDARD.by_kind.items() if kind not in {"app", "session"}}
     assert {kind: FIELD.by_kind[kind] for kind in unchanged} == unchanged

@@ -17,6 +17,7 @@ from sunbird_otel._signals import (
     Link,
     MetricPoint,
     Resource,
+    Signal,
     Span,
     SpanEvent,
     SpanKind,
@@ -193,7 +194,9 @@ def test_a_lone_surrogate_costs_one_character_not_the_request(encoder: ProtobufE
 
 
 def test_requests_are_cut_by_the_signals_alone() -> None:
-    signals = [signal for _ in range(40) for signal in [*five_workflows(), point()]]
+    signals: list[Signal] = []
+    for _ in range(40):
+        signals += [*five_workflows(), point()]
     whole, single = Batcher(JsonEncoder(), max_items=100), Batcher(JsonEncoder(), max_items=100)
     at_once = [*whole.add(signals), *whole.rest()]
     one_by_one = [request for signal in signals for request in single.add([signal])] + [*single.rest()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import signal
 import subprocess
@@ -20,7 +19,7 @@ from sunbird_otel.sinks.otlp.files import LOCK_NAME, FileSink
 from sunbird_otel.sinks.otlp.undelivered import read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
 NAMES = ["logs.jsonl", "metrics.jsonl", "traces.jsonl"]
@@ -39,7 +38,7 @@ def run_in_child(code: str, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 @contextmanager
-def file_size_limit(size: int) -> Iterator[None]:
+def file_size_limit(size: int) -> Generator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -135,7 +134,7 @@ def test_a_run_that_is_broken_off_changes_nothing_and_frees_the_folder(tmp_path:
 def test_a_full_disk_is_told_with_what_was_written(tmp_path: Path) -> None:
     sink = FileSink(tmp_path)
     spans = many(2_000)
-    with file_size_limit(300_000), pytest.raises(SinkError) as failure:
+    with file_size_limit(1_200_000), pytest.raises(SinkError) as failure:
         sink.write(spans)
     partial = tmp_path / "traces.jsonl.partial"
     text = str(failure.value)
@@ -168,7 +167,7 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "out" / "traces.jsonl.partial").mkdir(parents=True)
     with pytest.raises(SinkError, match="Is a directory"):
         FileSink(tmp_path / "out")
-    assert LOCK_NAME not in os.listdir(tmp_path / "out")
+    assert LOCK_NAME not in listing(tmp_path / "out")
 
 
 def test_requests_from_files_are_written_unchanged(tmp_path: Path) -> None:

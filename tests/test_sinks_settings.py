@@ -18,16 +18,20 @@ P = "OTEL_EXPORTER_OTLP_"
 
 
 def of(
-    kind: Kind = "traces", *, endpoint: str | None = None, protocol: str | None = None, **variables: str
+    variables: dict[str, str] | None = None,
+    kind: Kind = "traces",
+    *,
+    endpoint: str | None = None,
+    protocol: str | None = None,
 ) -> Destination:
-    environ = {P + name: value for name, value in variables.items()}
+    environ = {P + name: value for name, value in (variables or {}).items()}
     return OtlpSettings.from_environment(environ, endpoint=endpoint, protocol=protocol).destinations[kind]
 
 
 def test_the_defaults_are_a_local_receiver_without_compression() -> None:
     assert of() == Destination(protocol="http/protobuf", endpoint="http://localhost:4318/v1/traces", secure=False)
-    assert of("metrics").endpoint == "http://localhost:4318/v1/metrics"
-    assert of(PROTOCOL="grpc") == Destination(protocol="grpc", endpoint="localhost:4317", secure=False)
+    assert of(kind="metrics").endpoint == "http://localhost:4318/v1/metrics"
+    assert of({"PROTOCOL": "grpc"}) == Destination(protocol="grpc", endpoint="localhost:4317", secure=False)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +45,7 @@ def test_the_defaults_are_a_local_receiver_without_compression() -> None:
     ],
 )
 def test_a_common_endpoint_is_a_base(base: str, url: str) -> None:
-    assert of(ENDPOINT=base).endpoint == url
+    assert of({"ENDPOINT": base}).endpoint == url
     assert of(endpoint=base).endpoint == url
 
 
@@ -52,23 +56,36 @@ def test_the_endpoint_of_a_signal_is_used_as_it_is_and_wins() -> None:
         "TRACES_HEADERS": "a=1",
         "HEADERS": "b=2",
     }
-    assert of(**given).endpoint == "https://other/in"
-    assert of(**given).secure
-    assert of(**given).headers == (("a", "1"),)
-    assert of("metrics", **given).endpoint == "http://base:1/v1/metrics"
-    assert of("metrics", **given).headers == (("b", "2"),)
-    assert of(TRACES_ENDPOINT="http://host").endpoint == "http://host/"
+    assert of(given).endpoint == "https://other/in"
+    assert of(given).secure
+    assert of(given).headers == (("a", "1"),)
+    assert of(given, "metrics").endpoint == "http://base:1/v1/metrics"
+    assert of(given, "metrics").headers == (("b", "2"),)
+    assert of({"TRACES_ENDPOINT": "http://host"}).endpoint == "http://host/"
 
 
 def test_arguments_win_over_the_environment_for_every_signal() -> None:
     chosen = of(
-        endpoint="http://mine:9", protocol="grpc", TRACES_ENDPOINT="http://other/x", TRACES_PROTOCOL="http/json"
+        {"TRACES_ENDPOINT": "http://other/x", "TRACES_PROTOCOL": "http/json"}, endpoint="http://mine:9", protocol="grpc"
     )
     assert (chosen.protocol, chosen.endpoint) == ("grpc", "mine:9")
 
 
 def test_an_empty_variable_is_an_unset_one() -> None:
-    assert of(ENDPOINT="", PROTOCOL=" ", HEADERS="", TIMEOUT="", COMPRESSION="", CERTIFICATE="", INSECURE="") == of()
+    assert (
+        of(
+            {
+                "ENDPOINT": "",
+                "PROTOCOL": " ",
+                "HEADERS": "",
+                "TIMEOUT": "",
+                "COMPRESSION": "",
+                "CERTIFICATE": "",
+                "INSECURE": "",
+            }
+        )
+        == of()
+    )
 
 
 @pytest.mark.parametrize(
@@ -83,17 +100,17 @@ def test_an_empty_variable_is_an_unset_one() -> None:
     ],
 )
 def test_grpc_addresses(address: str, target: str, *, secure: bool) -> None:
-    chosen = of(PROTOCOL="grpc", ENDPOINT=address)
+    chosen = of({"PROTOCOL": "grpc", "ENDPOINT": address})
     assert (chosen.endpoint, chosen.secure) == (target, secure)
 
 
 def test_insecure_counts_only_without_a_scheme() -> None:
-    assert not of(PROTOCOL="grpc", ENDPOINT="host:55", INSECURE="true").secure
-    assert of(PROTOCOL="grpc", ENDPOINT="https://host:55", INSECURE="true").secure
+    assert not of({"PROTOCOL": "grpc", "ENDPOINT": "host:55", "INSECURE": "true"}).secure
+    assert of({"PROTOCOL": "grpc", "ENDPOINT": "https://host:55", "INSECURE": "true"}).secure
 
 
 def test_headers_are_decoded_and_in_lower_case() -> None:
-    given = of(HEADERS="Authorization=Basic%20dXNlcjpwdw==, x-tenant = a%2Cb ,,api%2Dkey=").headers
+    given = of({"HEADERS": "Authorization=Basic%20dXNlcjpwdw==, x-tenant = a%2Cb ,,api%2Dkey="}).headers
     assert given == (("authorization", "Basic dXNlcjpwdw=="), ("x-tenant", "a,b"), ("api-key", ""))
 
 
@@ -101,16 +118,18 @@ def test_headers_are_decoded_and_in_lower_case() -> None:
     ("value", "seconds"), [("10000", 10.0), ("250", 0.25), ("100", 0.1), ("10", 10.0), ("2.5", 2.5)]
 )
 def test_a_timeout_is_in_milliseconds_unless_that_makes_no_sense(value: str, seconds: float) -> None:
-    assert of(TIMEOUT=value).timeout == seconds
+    assert of({"TIMEOUT": value}).timeout == seconds
 
 
 def test_compression_and_certificates(tmp_path: Path) -> None:
     pem = tmp_path / "x.pem"
     pem.write_text("")
-    chosen = of(COMPRESSION="GZIP", CERTIFICATE=str(pem), CLIENT_KEY=str(pem), CLIENT_CERTIFICATE=str(pem))
+    chosen = of(
+        {"COMPRESSION": "GZIP", "CERTIFICATE": str(pem), "CLIENT_KEY": str(pem), "CLIENT_CERTIFICATE": str(pem)}
+    )
     assert chosen.gzip
     assert (chosen.certificate, chosen.client_key, chosen.client_certificate) == (pem, pem, pem)
-    assert not of(COMPRESSION="none").gzip
+    assert not of({"COMPRESSION": "none"}).gzip
 
 
 @pytest.mark.parametrize(
@@ -140,11 +159,11 @@ def test_compression_and_certificates(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_used_is_told_with_its_name_and_no_secret(variables: dict[str, str], told: str) -> None:
     with pytest.raises(ConfigError, match=told) as failure:
-        of(**variables)
+        of(variables)
     assert "secret" not in str(failure.value)
 
 
 def test_the_usual_mix_up_of_ports_is_pointed_out() -> None:
-    assert "--protocol http/protobuf" in of(PROTOCOL="grpc", ENDPOINT="http://h:4318").hint
-    assert "--protocol grpc" in of(ENDPOINT="http://h:4317").hint
+    assert "--protocol http/protobuf" in of({"PROTOCOL": "grpc", "ENDPOINT": "http://h:4318"}).hint
+    assert "--protocol grpc" in of({"ENDPOINT": "http://h:4317"}).hint
     assert of().hint == ""

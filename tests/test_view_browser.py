@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 import span_factory as factory
-from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Request, expect, sync_playwright
-from playwright.sync_api import Page as Tab
+from playwright.sync_api import Browser, ConsoleMessage, Error, Request, expect, sync_playwright
+from view_tab import FLAGS, ROW, View
 
 from sunbird_otel import names
 from sunbird_otel._findings import Finding
@@ -21,63 +20,6 @@ if TYPE_CHECKING:
     from sunbird_otel._signals import Span
 
 pytestmark = pytest.mark.browser
-
-ROW = 26
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@dataclass
-class View:
-    """One page in a tab, with all that it complained about or asked for."""
-
-    tab: Tab
-    complaints: list[str] = field(default_factory=list[str])
-    requests: list[str] = field(default_factory=list[str])
-
-    @property
-    def rows(self) -> list[str]:
-        """Return the names on the screen, from the top."""
-        texts: list[str] = self.tab.evaluate(
-            "[...document.querySelectorAll('.row')].map((row) => row.querySelector('.name').textContent)"
-        )
-        return texts
-
-    @property
-    def shown_time(self) -> str:
-        return (self.text("#axis-label")).removeprefix("Flows; ").removesuffix(" shown, UTC")
-
-    def text(self, selector: str) -> str:
-        return self.tab.locator(selector).inner_text()
-
-    def row(self, text: str) -> Locator:
-        return self.tab.locator(".row", has_text=text).first
-
-    def picture(self, canvas: str = "#bars") -> str:
-        """Return what a canvas shows, after the next frame."""
-        self.settle()
-        shown: str = self.tab.evaluate(f"document.querySelector('{canvas}').toDataURL()")
-        return shown
-
-    def settle(self) -> None:
-        self.tab.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-    def at(self, part: float, row: int) -> tuple[float, float]:
-        """Return the point at ``part`` of the chart's width on the ``row``-th row of the screen."""
-        box = self.tab.locator("#bars").bounding_box()
-        assert box
-        return box["x"] + part * box["width"], box["y"] + row * ROW + ROW / 2
-
-    def hover(self, part: float, row: int) -> None:
-        self.tab.mouse.move(*self.at(part, row))
-        self.settle()
 
 
 @pytest.fixture(scope="module")

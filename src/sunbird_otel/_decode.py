@@ -46,6 +46,7 @@ _ADDED_BY_PIPELINE: Final = frozenset(
         "devicedata", "userdata", "contentdata", "collectiondata", "l2data", "dialcodedata", "derivedlocationdata",
     }
 )  # fmt: skip
+_EVENT_KEYS: Final = frozenset({"eid", "ets", "mid", "edata"})
 _EID: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _INTEGRAL_FLOAT: Final = re.compile(rb"(?:\.0|e\+?\d+)[,}\]]")
 _MS: Final = 1_000_000
@@ -86,7 +87,7 @@ def decode(
         try:
             if isinstance(candidate, Refusal):
                 raise candidate
-            if not is_object(candidate) or "eid" not in candidate:
+            if not is_object(candidate) or not candidate.keys() & _EVENT_KEYS:
                 raise Refusal("not_an_event", path, "an event object with eid", show(candidate))  # noqa: TRY301
             event = _event(candidate if trusted else plain(candidate, "$"), place, limits)
         except Refusal as refused:
@@ -125,7 +126,9 @@ def _members(value: object, limits: Limits) -> Iterator[tuple[str, int | None, o
 
 def _event(value: dict[str, Any], position: Position | None, limits: Limits) -> Event:
     body = {key: part for key, part in value.items() if key not in _ADDED_BY_PIPELINE}
-    eid = body["eid"]
+    eid = body.get("eid")
+    if eid is None:
+        raise Refusal("missing_field", "$.eid", "a text such as START", "absent or null")
     if not isinstance(eid, str):
         raise Refusal("wrong_type", "$.eid", "a text such as START", show(eid))
     if not _EID.fullmatch(eid):
@@ -162,7 +165,10 @@ def revive(payload: bytes, ets_ns: int, position: Position | None) -> Event:
 
 
 def _canonical(body: dict[str, Any]) -> bytes:
-    return orjson.dumps(body, option=_CANONICAL)
+    try:
+        return orjson.dumps(body, option=_CANONICAL)
+    except TypeError as error:  # it walks 254 levels; everything else that it cannot write is no JSON value
+        raise Refusal("too_deep", "$", "at most 254 levels", str(error)) from None
 
 
 def _context(context: dict[str, Any]) -> dict[str, Any]:

@@ -113,8 +113,8 @@ def object_attributes(attributes: Attributes, event: Event) -> None:
             _put(attributes, key, rollup.get(f"l{level}"))
 
 
-def edata_attributes(attributes: Attributes, edata: dict[str, Any], eid: str, other_key: str) -> None:
-    """Add the fields of ``edata``, those without a name of their own together under ``other_key``."""
+def edata_attributes(attributes: Attributes, edata: dict[str, Any], eid: str) -> dict[str, Any]:
+    """Add the fields of ``edata`` that have a name of their own, and return the others."""
     direct, nested = _TABLES.get(eid, _NO_TABLE)
     other: dict[str, Any] = {}
     for field, value in edata.items():
@@ -129,8 +129,13 @@ def edata_attributes(attributes: Attributes, edata: dict[str, Any], eid: str, ot
             _put(attributes, key, value)
         elif not is_empty(value):
             other[field] = value
+    return other
+
+
+def _put_edata(attributes: Attributes, edata: dict[str, Any], eid: str) -> None:
+    other = edata_attributes(attributes, edata, eid)
     if other:
-        attributes[other_key] = orjson.dumps(other).decode()
+        attributes[names.EDATA_OTHER] = orjson.dumps(other).decode()
 
 
 def event_name(event: Event) -> str:
@@ -148,7 +153,7 @@ def event_attributes(attributes: Attributes, event: Event, violations: tuple[str
     if event.eid == "SHARE_ITEM" or event.edata.get("type") == _PIPELINE_LOG:
         attributes[names.SYNTHETIC] = True
     object_attributes(attributes, event)
-    edata_attributes(attributes, event.edata, event.eid, names.EDATA_OTHER)
+    _put_edata(attributes, event.edata, event.eid)
     if event.eid == "SHARE":
         items = event.edata.get("items")
         if is_array(items):
@@ -163,13 +168,27 @@ def open_attributes(attributes: Attributes, event: Event, *, is_job: bool) -> No
         _put(attributes, names.USER_AGENT, agent.get("raw"))
     if is_job:
         _put(attributes, names.JOB_NAME, event.pdata_pid)
-    edata_attributes(attributes, event.edata, event.eid, names.EDATA_OTHER)
+    _put_edata(attributes, event.edata, event.eid)
 
 
-def close_attributes(attributes: Attributes, event: Event) -> None:
-    """Add what the closing event of a flow says."""
+def close_attributes(attributes: Attributes, event: Event, opener: Event) -> None:
+    """Add what the closing event of a flow says.
+
+    It fills in what the opening event left open (the object of a QR scan, for example). Where the two differ, the
+    opening event's value stays, and the other one goes to :data:`sunbird_otel.names.END_OTHER`.
+    """
     attributes[names.END_MID] = event.mid
-    edata_attributes(attributes, event.edata, event.eid, names.END_OTHER)
+    said: Attributes = {}
+    context_attributes(said, event, beside=opener)
+    object_attributes(said, event)
+    other = edata_attributes(said, event.edata, event.eid)
+    for key, value in said.items():
+        if key not in attributes:
+            attributes[key] = value
+        elif attributes[key] != value:
+            other[key] = value
+    if other:
+        attributes[names.END_OTHER] = orjson.dumps(other).decode()
 
 
 def error_text(event: Event) -> str:
@@ -216,7 +235,7 @@ def request_attributes(attributes: Attributes, event: Event, request_id: str) ->
     for field, key in names.REQUEST_FIELDS.items():
         _put(attributes, key, fields.pop(field, None))
     own: dict[str, Any] = {name: fields.pop(name) for name in ("type", "level", "message", "pageid") if name in fields}
-    edata_attributes(attributes, own, event.eid, names.EDATA_OTHER)
+    _put_edata(attributes, own, event.eid)
     rest = {field: value for field, value in fields.items() if not is_empty(value)}
     if rest:
         attributes[names.REQUEST_PARAMS] = orjson.dumps(rest).decode()

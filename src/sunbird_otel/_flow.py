@@ -180,3 +180,19 @@ class Refused:
 
 Outcome: TypeAlias = FlowClosed | FlowSegment | Lone | Measured | Refused
 """What the flow engine tells."""
+
+
+def events_of(flow: Flow) -> list[Event]:
+    """Return every event that a flow stands for, with those of what waits in it."""
+    events = [] if flow.synthetic else [flow.opener]
+    events.extend(inside.event for inside in flow.events)
+    for outcome in flow.held:
+        if isinstance(outcome, FlowClosed):
+            events.extend(events_of(outcome.flow))
+        elif isinstance(outcome, FlowSegment):
+            events.extend(inside.event for inside in outcome.events)
+        else:
+            events.append(outcome.event)
+    if flow.closer is not None:
+        events.append(flow.closer)
+    return events

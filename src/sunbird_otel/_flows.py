@@ -8,17 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sunbird_otel._flow import (
-    Closed,
-    Flow,
-    FlowClosed,
-    FlowSegment,
-    Inside,
-    Lane,
-    Measured,
-    Outcome,
-    lane_key,
-)
+from sunbird_otel._flow import Closed, Flow, FlowClosed, Inside, Lane, Measured, Outcome, events_of, lane_key
 from sunbird_otel._ids import span_of, trace_of
 from sunbird_otel._measure import measurements
 from sunbird_otel._open import OpenFlows
@@ -230,9 +220,7 @@ class FlowEngine:
         flow = self._make(event, rule, None, parent)
         flow.start_ns = event.ets_ns - _duration_ns(event, rule)
         flow.end_reason, flow.end_ns = "end", event.ets_ns
-        for gathered in self._parked.gather(flow):
-            flow.events.append(Inside(gathered))
-            flow.last_ns = max(flow.last_ns, gathered.ets_ns)
+        self._gather(flow)
         if outside and owner is not None:
             self._violation(flow, "missing_parent", event, rule, None)
             if self._told.repairs:
@@ -246,29 +234,51 @@ class FlowEngine:
         self._tally.open += 1
         self._finish(flow)
 
+    def _gather(self, request: Flow) -> None:
+        """Let ``request`` hold the events that have waited for it."""
+        answered_ns = request.opener.ets_ns
+        request.events = [Inside(event) for event in self._parked.gather(request)]
+        first_ns = min((inside.event.ets_ns for inside in request.events), default=answered_ns)
+        if request.start_ns == answered_ns:
+            request.start_ns = first_ns  # it does not say how long it took: at least as long as it has been telling
+        elif self._told.repairs and first_ns < request.start_ns:
+            self._repairs.start_at(request, first_ns)
+
     # --- Closing -----------------------------------------------------------------------------------------------------
 
     def _end(self, event: Event, rule: FlowRule) -> None:
         flow = self._match(event, rule)
         if rule.scope == "producer":
             self._auditing.add(lane_key(event, rule.scope))
-        if flow is not None:
-            self._close(flow, "end", event)
+        if flow is not None and flow.closer is None:
+            self._close_by(flow, event)
             return
         lane = self._open.lane(event, rule)
         before = match_end(event, rule, reversed(lane.closed)) if lane else None
-        code = "repeated_end" if before is not None and before.ended else "orphan_end"
-        expected = f"an open flow {rule.kind} that it closes"
-        found = "that flow had ended before" if code == "repeated_end" else "none"
-        self._told.violation(code, event, expected, found)
+        again = flow is not None or (before is not None and before.ended)
+        code = "repeated_end" if again else "orphan_end"
+        found = "that flow had ended before" if again else "none"
+        self._told.violation(code, event, f"an open flow {rule.kind} that it closes", found)
         if self._told.rejects:
             self._told.refuse(event, code)
             return
-        if code == "repeated_end":
+        if again:
             self._tally.repeated += 1
         else:
             self._tally.orphan += 1
         self._placing.place(event, (code,), before)
+
+    def _close_by(self, flow: Flow, end: Event) -> None:
+        """Close ``flow`` by its END; one that repair has put around another stays until that one closes."""
+        adopted = [child for child in flow.children if "adopted" in child.repairs]
+        if not adopted:
+            self._close(flow, "end", end)
+            return
+        flow.closer = end
+        self._open.touch(flow, end.ets_ns)
+        for child in reversed(flow.children):
+            if child not in adopted:
+                self._close(child, "parent_end")
 
     def _match(self, event: Event, rule: FlowRule) -> Flow | None:
         lane = self._open.lane(event, rule)
@@ -282,14 +292,25 @@ class FlowEngine:
         return self._match(event, rule) is not None
 
     def _close(self, flow: Flow, reason: str, closer: Event | None = None) -> None:
+        if flow.closer is None:
+            flow.closer = closer
+        else:
+            reason = "end"
         inner = "parent_end" if reason in {"end", "restart", "parent_end"} else reason
-        for child in reversed(list(flow.children)):
+        for child in reversed(flow.children):
             self._close(child, inner)
+        if flow.end_reason:
+            return  # it was waiting for this child only
+        for event in self._parked.of_host(flow):
+            self._placing.place(event)
         self._open.remove(flow)
         flow.end_reason = reason
-        flow.closer = closer
-        flow.end_ns = max(closer.ets_ns, flow.last_ns if closer.late else 0) if closer is not None else flow.last_ns
+        end = flow.closer
+        flow.end_ns = flow.last_ns if end is None else max(end.ets_ns, flow.last_ns if end.late else 0)
         self._finish(flow)
+        around = flow.parent
+        if around is not None and around.closer is not None and not around.end_reason and not around.children:
+            self._close(around, "end")
 
     def _finish(self, flow: Flow) -> None:
         """Decide what is known only now, remember the flow, and tell it."""
@@ -319,7 +340,7 @@ class FlowEngine:
             )
             flow.lane.changed_ns = max(flow.lane.changed_ns, flow.end_ns)
         if self._told.rejects and flow.violations:
-            for event in _events_of(flow):
+            for event in events_of(flow):
                 self._told.refuse(event, flow.violations[0])
             return
         told = [*flow.held, FlowClosed(flow)]
@@ -344,7 +365,8 @@ class FlowEngine:
 
     def _violation(self, flow: Flow, code: str, event: Event, rule: FlowRule, parent: Flow | None) -> None:
         flow.violations.append(code)
-        allowed = " or ".join(sorted(rule.parents | rule.tolerates, key=lambda kind: self._rules.depth.get(kind, 0)))
+        depth = self._rules.depth
+        allowed = " or ".join(sorted(rule.parents | rule.tolerates, key=lambda kind: (depth.get(kind, 0), kind)))
         wanted = rule.member_of if rule.whole else allowed
         expected = f"{flow.kind} inside {wanted}" + (f", within a {rule.within}" if rule.within else "")
         found = f"inside a {parent.kind}" if parent is not None else "nothing around it"
@@ -363,19 +385,3 @@ def _duration_ns(event: Event, rule: FlowRule) -> int:
         return 0
     numerator, denominator = value.as_integer_ratio()
     return numerator * _MS // denominator
-
-
-def _events_of(flow: Flow) -> list[Event]:
-    """Return every event that a flow stands for, with those of the flows in it that wait."""
-    events = [] if flow.synthetic else [flow.opener]
-    events.extend(inside.event for inside in flow.events)
-    for outcome in flow.held:
-        if isinstance(outcome, FlowClosed):
-            events.extend(_events_of(outcome.flow))
-        elif isinstance(outcome, FlowSegment):
-            events.extend(inside.event for inside in outcome.events)
-        else:
-            events.append(outcome.event)
-    if flow.closer is not None:
-        events.append(flow.closer)
-    return events

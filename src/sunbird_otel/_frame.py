@@ -138,6 +138,7 @@ class Framer:
         if start != self._at:
             self._at = self._line_start = start
             self._line = line
+            self._separable = True
             if self._wreck.is_past(base + start - 1):
                 self._wreck = Wreck()
 
@@ -253,7 +254,7 @@ class Framer:
         Not when the bytes end like a document, since they may be all that comes for a while.
         """
         size = len(self._buffer) - self._at
-        return size <= _WAIT_BYTES and not self._final and self._buffer[-1] != _CLOSE_BRACE
+        return size <= min(_WAIT_BYTES, self._limit) and not self._final and self._buffer[-1] != _CLOSE_BRACE
 
     def _pass(self, *, separable: bool) -> _Move:
         """Pass one byte of punctuation."""

@@ -51,18 +51,20 @@ class Sequencer:
         self._newest_ns = 0
         self._recent: OrderedDict[int, None] = OrderedDict()
         self.released_to_ns = 0
-        """Everything before this time has been released; an event that is older is late."""
+        """No older event is waited for; one that comes is late."""
         self.released_early = 0
         """Events released before their time for lack of memory."""
 
     def push(self, event: Event) -> bool:
         """Take ``event`` in; return ``False`` when it is late, which leaves it to the caller."""
+        self._newest_ns = max(self._newest_ns, event.ets_ns)
+        if self._lateness_ns is not None:
+            self.released_to_ns = max(self.released_to_ns, self._newest_ns - self._lateness_ns)
         if event.ets_ns < self.released_to_ns:
             return False
         self._count += 1
         heappush(self._heap, (event.ets_ns, event.payload, self._count, event.position))
         self._bytes += event.size + _OVERHEAD
-        self._newest_ns = max(self._newest_ns, event.ets_ns)
         return True
 
     def is_copy(self, late: Event) -> bool:

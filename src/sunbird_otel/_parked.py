@@ -54,6 +54,7 @@ class Parked:
         self._wait_ns = max((gap for gap in gaps if gap is not None), default=0)
         self._queue: OrderedDict[int, Waiting] = OrderedDict()
         self._by_request: dict[str, list[Waiting]] = {}
+        self._by_host: dict[int, list[Waiting]] = {}
         self._written: OrderedDict[str, list[Written]] = OrderedDict()
 
     def request_id(self, event: Event) -> str:
@@ -74,6 +75,8 @@ class Parked:
         entry = Waiting(event, request_id, host, event.ets_ns + self._wait_ns)
         self._queue[id(entry)] = entry
         self._by_request.setdefault(request_id, []).append(entry)
+        if host is not None:
+            self._by_host.setdefault(id(host), []).append(entry)
         return True
 
     def gather(self, request: Flow) -> list[Event]:
@@ -97,7 +100,15 @@ class Parked:
             del self._by_request[request.request_id]
         for entry in own:
             del self._queue[id(entry)]
+            self._leave_host(entry)
         return [entry.event for entry in own]
+
+    def of_host(self, host: Flow) -> list[Event]:
+        """Return the events that wait and whose own flow is about to close, which takes them then."""
+        entries = list(self._by_host.get(id(host), ()))
+        for entry in entries:
+            self._leave(entry)
+        return [entry.event for entry in entries]
 
     def request_of(self, event: Event) -> Written | None:
         """Return the request that ``event`` names, if that has been written: its own producer's for preference."""
@@ -123,7 +134,15 @@ class Parked:
 
     def _leave(self, entry: Waiting) -> None:
         del self._queue[id(entry)]
+        self._leave_host(entry)
         entries = self._by_request[entry.request_id]
         entries.remove(entry)
         if not entries:
             del self._by_request[entry.request_id]
+
+    def _leave_host(self, entry: Waiting) -> None:
+        if entry.host is not None:
+            entries = self._by_host[id(entry.host)]
+            entries.remove(entry)
+            if not entries:
+                del self._by_host[id(entry.host)]

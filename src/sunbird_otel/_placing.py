@@ -72,14 +72,12 @@ class Placing:
 
     def unpark(self, entry: Waiting) -> None:
         """Place an event that has waited long enough."""
-        event, host = entry.event, entry.host
+        event = entry.event
         request = self._parked.request_of(event)
         if request is not None and (not self._told.repairs or event.ets_ns < request.end_ns):
             self._lone(event, request.link.trace_id, parent=request.link)
         elif request is not None:
             self._lone(event, request.link.trace_id, links=(request.link.typed("request"),))
-        elif host is not None and host.end_reason:
-            self._lone(event, host.trace_id, links=(host.reference().typed("closed_flow"),))
         else:
             self.place(event)
 

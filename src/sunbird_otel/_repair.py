@@ -85,10 +85,11 @@ class Repairs:
         for outer in flow.lineage():
             outer.inner_end_ns = max(outer.inner_end_ns, end_ns)
             if start_ns < outer.start_ns:
-                self._start_at(outer, start_ns)
+                self.start_at(outer, start_ns)
 
     @staticmethod
-    def _start_at(flow: Flow, start_ns: int) -> None:
+    def start_at(flow: Flow, start_ns: int) -> None:
+        """Let ``flow`` begin at ``start_ns``, and note when it was seen to."""
         if not flow.observed_start_ns and not flow.synthetic:
             flow.observed_start_ns = flow.start_ns
             flow.repairs.append("start_moved")
@@ -124,7 +125,7 @@ class Repairs:
         role = "synthetic " + flow.kind if flow.synthetic else flow.kind
         flow.span_id = span_of(flow.trace_id, role, flow.opener)
         if inner.start_ns < flow.start_ns:
-            self._start_at(flow, inner.start_ns)
+            self.start_at(flow, inner.start_ns)
 
     def _make_parent(self, flow: Flow, observed: Flow | None, chain: list[Flow]) -> None:
         rule = flow.rule

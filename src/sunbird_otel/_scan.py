@@ -22,13 +22,14 @@ _PLAIN_LINE_END = rb'(?:(?<=[,{\[])|(?<=[,{\[]\r))\n[ \t\r\n]*+(?=["}\]])|\n[ \t
 _NO_BRACKET = re.compile(rb'(?:[^"{}\[\]\n\x1e]++|"' + _TEXT + rb'"|' + _PLAIN_LINE_END + rb")*+")
 _BLANK = re.compile(rb"[ \t\r\n]*+")
 
-_VALUE = b'{["-0123456789tfnNI'
-# What may come first on a line, by the closing bracket that is awaited and the last byte before the line end.
+_VALUE = b'{["-0123456789tfnNI}]'
+# What may come first on a line, by the closing bracket that is awaited and the last byte before the line end. Closing
+# brackets always may: no good document begins with one.
 _MAY_FOLLOW = {
-    ord("}"): {ord("{"): b'"}', ord(","): b'"}', ord(":"): _VALUE, ord('"'): b",:}"},
-    ord("]"): {ord("["): _VALUE + b"]", ord(","): _VALUE + b"]"},
+    ord("}"): {ord("{"): b'"}]', ord(","): b'"}]', ord(":"): _VALUE, ord('"'): b",:}]"},
+    ord("]"): {ord("["): _VALUE, ord(","): _VALUE},
 }
-_AFTER_VALUE = {ord("}"): b",}", ord("]"): b",]"}
+_AFTER_VALUE = b",}]"
 
 _DEPTH = 1024  # orjson reads no deeper; below this the decoder judges by its own limit
 
@@ -127,8 +128,7 @@ class Scanner:
         self.at = self._first = end
         if end == len(buffer):
             return False
-        closer = self._stack[-1]
-        if buffer[end] not in _MAY_FOLLOW[closer].get(self._last, _AFTER_VALUE[closer]):
+        if buffer[end] not in _MAY_FOLLOW[self._stack[-1]].get(self._last, _AFTER_VALUE):
             self.broken_at_line_start = True
             return self._break("a document that is cut off at a line end")
         self._crossed = False

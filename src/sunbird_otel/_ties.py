@@ -92,12 +92,13 @@ def _belongs_to_end(event: Event, ends: list[Event], starts: list[Event]) -> boo
     near_starts = [start for start in starts if lane_key(start, "lane") == lane]
     if not near_ends and not near_starts:
         near_ends, near_starts = ends, starts
-    if not near_ends or not near_starts:
-        return bool(near_ends)
+    if not near_ends:
+        return False
     for path in _IDENTIFYING:
         mine = read(event, path)
         if mine and any(read(start, path) == mine for start in near_starts):
             return False
         if mine and any(read(end, path) == mine for end in near_ends):
             return True
-    return False
+    # What names no object came after the END of one that has an object: the page that the user returned to.
+    return not near_starts and not any(read(end, "object.id") for end in near_ends)

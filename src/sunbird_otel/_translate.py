@@ -76,7 +76,7 @@ def _flow_span(flow: Flow) -> Span:
         object_attributes(attributes, opener)
         open_attributes(attributes, opener, is_job=opener.eid.startswith("JOB_"))
         if flow.closer is not None:
-            close_attributes(attributes, flow.closer)
+            close_attributes(attributes, flow.closer, opener)
             if any(read(flow.closer, path).casefold() in values for path, values in rule.fails):
                 status, message = StatusCode.ERROR, error_text(flow.closer)
     if not flow.synthetic and opener.late:

@@ -131,7 +131,11 @@ EDATA_OTHER: Final = _name(
     "sunbird.edata.other", _ANY, "string", "fields of edata without a name of their own, as JSON", "edata"
 )
 END_OTHER: Final = _name(
-    "sunbird.end.other", _FLOW, "string", "fields of the END's edata without a name, as JSON", "END edata"
+    "sunbird.end.other",
+    _FLOW,
+    "string",
+    "what the END says otherwise than the START, and fields without a name, as JSON",
+    "END",
 )
 
 # --- Span events and metrics -------------------------------------------------------------------------------------

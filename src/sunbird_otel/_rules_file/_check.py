@@ -21,10 +21,14 @@ _NAME_ADVICE: Final = "use small letters, digits and _, a letter first"
 
 def check(draft: Draft) -> list[Fault]:
     """Return all faults of the rules in ``draft``."""
-    faults = list(chain(_unknown_names(draft), _claimed_twice(draft), _cycles(draft), _workflows(draft)))
+    faults = list(_unknown_names(draft))
+    spoiled = {kind for kind in draft.flows if draft.is_spoiled("flows", kind)}
+    if not faults and not spoiled:
+        faults += chain.from_iterable(_out_of_reach(draft, rule) for rule in draft.flows.values())
+    faults += chain(_claimed_twice(draft), _cycles(draft), _workflows(draft))
     for kind, rule in draft.flows.items():
         faults += _odd_name(draft, "flows", kind)
-        if not draft.is_spoiled("flows", kind):
+        if kind not in spoiled:
             faults += _flow(draft, rule)
     return faults
 
@@ -142,7 +146,7 @@ def _event(match: Match, other: Match) -> str:
 
 def _cycles(draft: Draft) -> Iterator[Fault]:
     graph = {
-        kind: sorted(parent for parent in rule.parents if parent != kind and parent in draft.flows)
+        kind: sorted(parent for parent in rule.parents - {kind, ROOT} if parent in draft.flows)
         for kind, rule in draft.flows.items()
     }
     while True:
@@ -163,6 +167,16 @@ def _cycles(draft: Draft) -> Iterator[Fault]:
             f"the parents go in a circle: {' > '.join(way)}",
             "parents that lead up to the root",
             f'take "{parent}" out of parents of "{child}", or move it to tolerates',
+        )
+
+
+def _out_of_reach(draft: Draft, rule: FlowRule) -> Iterator[Fault]:
+    if rule.within and not _reaches(draft, rule, rule.within):
+        yield Fault(
+            draft.place("flows", rule.kind, "within"),
+            f'flow "{rule.kind}" must stand within "{rule.within}", but none of its parents can',
+            f'parents that lead up to "{rule.within}"',
+            f'add "{rule.within}" or a flow in it to parents, or take within out',
         )
 
 
@@ -222,13 +236,6 @@ def _standing(draft: Draft, rule: FlowRule) -> Iterator[_Remark]:
     """Look at what the flow stands in and what it holds."""
     if not rule.parents - {rule.kind}:
         yield "parents", "can never stand anywhere", f'"{ROOT}" or another flow in parents', "add one"
-    if rule.within in draft.flows and not _reaches(draft, rule, rule.within):
-        yield (
-            "within",
-            f'must stand within "{rule.within}", but none of its parents can',
-            f'parents that lead up to "{rule.within}"',
-            f'add "{rule.within}" or a flow in it to parents, or take within out',
-        )
     if rule.excludes and ANY not in rule.holds:
         yield "excludes", 'has excludes, but holds no "*"', '"*" in holds', "add it, or take excludes out"
     owner = draft.flows.get(rule.member_of)

@@ -46,12 +46,14 @@ class Lines:
         self._skip_blank()
         while self._at < len(self._text):
             if self._text[self._at] == "[":
+                line = self._line()
                 many = self._text.startswith("[[", self._at)
                 self._at += 2 if many else 1
                 table = self._key(())
                 if many:
                     arrays[table] = arrays.get(table, -1) + 1
                     table = (*table, arrays[table])
+                    self._found[table] = line
                 self._at = self._text.index("]", self._at) + (2 if many else 1)
             else:
                 self._pair(table)

@@ -119,7 +119,9 @@ MaxOption = Annotated[
 ]
 ReportOption = Annotated[
     str | None,
-    typer.Option("--report", metavar="FILE|-", help="Write all counts as one JSON object; a dash is the standard output."),
+    typer.Option(
+        "--report", metavar="FILE|-", help="Write all counts as one JSON object; a dash is the standard output."
+    ),
 ]
 ConfigOption = Annotated[
     str | None, typer.Option("--config", metavar="FILE", help="Read options from a TOML file with the same keys.")
@@ -145,6 +147,7 @@ def _show_version(asked: bool) -> None:
 
 @app.callback()
 def _all_commands(
+    *,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
@@ -157,7 +160,7 @@ def _all_commands(
     " [cyan]sunbird-otel replay day.json.gz --output otlp[/cyan]\n\n"
     "   writes otlp/traces.jsonl, metrics.jsonl and logs.jsonl, and otlp/dead-letter.jsonl if something is refused\n\n"
     " [cyan]sunbird-otel replay *.jsonl --endpoint http://localhost:4318[/cyan]\n\n"
-    "   sends to a Collector, Jaeger or Tempo; so does OTEL_EXPORTER_OTLP_ENDPOINT, with its headers and certificates\n\n"
+    "   sends to a Collector, Jaeger or Tempo; so does OTEL_EXPORTER_OTLP_ENDPOINT, with its headers\n\n"
     " [cyan]kcat -C -e -t telemetry.unique | sunbird-otel replay - --lateness 36h --report counts.json[/cyan]\n\n"
     "   reads a pipe in bounded time and memory, and keeps the accounts\n\n"
     " [cyan]sunbird-otel replay sunbird-otel.undelivered/*.jsonl[/cyan]\n\n"
@@ -165,6 +168,7 @@ def _all_commands(
 )
 def replay(
     files: Files,
+    *,
     rules: RulesOption = None,
     policy: PolicyOption = None,
     lateness: LatenessOption = None,
@@ -236,8 +240,7 @@ def replay(
 ) -> None:
     """Read Sunbird telemetry from FILE... and write it as OpenTelemetry: flows as spans, METRICS as metrics.
 
-    Exit codes: 0 done; 2 usage; 3 an input could not be read, or not to its end; 4 the output could not be delivered
-    (what was not is kept, and named).
+    Exit codes: 0 done; 2 usage; 3 an input could not be read to its end; 4 output could not be delivered, and is kept.
     """
     options = locals()
 
@@ -261,6 +264,7 @@ def replay(
 )
 def check(
     files: Files,
+    *,
     format: Annotated[  # noqa: A002 - the option's name
         Literal["text", "json"], typer.Option("--format", help="For people, or one JSON object for programs.")
     ] = "text",
@@ -278,7 +282,7 @@ def check(
 ) -> None:
     """Say what is wrong with the telemetry in FILE...: its schemas, its duplicates, its flows.
 
-    Exit codes: 0 nothing found; 1 something found; 2 usage; 3 an input could not be read, or not to its end.
+    Exit codes: 0 nothing found; 1 something found; 2 usage; 3 an input could not be read to its end.
     """
     options = locals()
 
@@ -302,9 +306,11 @@ def check(
 )
 def view(
     files: Files,
+    *,
     show_events: Annotated[bool, typer.Option("--show-events", help="Show each event in a line of its own.")] = False,
     session: Annotated[
-        str | None, typer.Option("--session", metavar="ID", help="Only traces with this session; its first characters do.")
+        str | None,
+        typer.Option("--session", metavar="ID", help="Only traces with this session; its first characters do."),
     ] = None,
     limit: Annotated[
         int | None, typer.Option("--limit", metavar="N", min=1, help="Show at most N lines.", show_default=False)
@@ -326,7 +332,7 @@ def view(
 ) -> None:
     """Show the flows in FILE... as a tree, or as a page for the browser.
 
-    Exit codes: 0 done; 2 usage; 3 an input could not be read, or not to its end; 4 the page could not be written.
+    Exit codes: 0 done; 2 usage; 3 an input could not be read to its end; 4 the page could not be written.
     """
     options = locals()
 
@@ -349,6 +355,7 @@ def view(
 )
 def rules(
     context: typer.Context,
+    *,
     rules: RulesOption = None,
     config: ConfigOption = None,
 ) -> None:

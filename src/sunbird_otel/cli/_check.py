@@ -14,28 +14,15 @@ from sunbird_otel.cli._exits import Exit, worst
 from sunbird_otel.cli._intake import Intake
 from sunbird_otel.cli._progress import progress_over
 from sunbird_otel.cli._screen import Output, printable
-from sunbird_otel.cli._summary import check_inputs_survive, check_stdout_is_free, check_writable, write_report
+from sunbird_otel.cli._summary import check_inputs_survive, check_stdout_is_free, check_is_no_folder, write_report
 from sunbird_otel.schema import validate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Protocol
 
     from sunbird_otel._findings import Position
     from sunbird_otel._tally import Tally
     from sunbird_otel.cli._settings import Settings
-
-    class Writer(Protocol):
-        """Writes findings as they come."""
-
-        def write(self, finding: Finding) -> None:
-            """Write one finding."""
-            ...
-
-        def end(self, found: Counter[str], tally: Tally) -> None:
-            """Write what stands after the last finding."""
-            ...
-
 
 SCHEMA: Final = "schema"
 """The code of what the schemas of Sunbird's pipeline refuse."""
@@ -44,10 +31,10 @@ SCHEMA: Final = "schema"
 def check(paths: Sequence[str], settings: Settings, *, as_json: bool) -> Exit:
     """Write all findings in ``paths`` to the standard output."""
     check_stdout_is_free(settings.report, "the findings")
-    check_writable(settings.report, "--report")
+    check_is_no_folder(settings.report, "--report")
     check_inputs_survive(paths, [settings.report])
     output = Output()
-    writer: Writer = _Json(output) if as_json else _Text(output)
+    writer = _Json(output) if as_json else _Text(output)
     found: Counter[str] = Counter()
 
     def on_finding(finding: Finding) -> None:
@@ -108,7 +95,7 @@ class _Json:
         self._output.write(self._before + orjson.dumps(row).decode())
         self._before = ",\n"
 
-    def end(self, found: Counter[str], _tally: Tally) -> None:
+    def end(self, found: Counter[str], tally: Tally) -> None:  # noqa: ARG002 - the same for both writers
         """Close the array and the object."""
         self._output.write("\n]}\n" if found else self._before + "]}\n")
 
@@ -125,7 +112,7 @@ class _Text:
         heading = _heading(finding)
         lines: list[str] = []
         if heading != self._heading:
-            lines.append(f"{self._output.paint(heading, "bold")}\n")
+            lines.append(self._output.paint(heading, "bold") + "\n")
             self._heading = heading
         code = self._output.paint(finding.code, "red")
         told = f"expected {finding.expected}, found {finding.found}"

@@ -7,14 +7,15 @@ import signal
 import sys
 import threading
 import traceback
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from sunbird_otel.cli._screen import ReaderGone, tell
-from sunbird_otel.errors import ConfigError, RuleError, SinkError, SourceError
+from sunbird_otel.errors import ConfigError, RuleError, SinkError, SourceError, SunbirdOtelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from types import FrameType
 
 DEBUG_VARIABLE: Final = "SUNBIRD_OTEL_DEBUG"
@@ -39,6 +40,14 @@ WORSE: Final = (Exit.DONE, Exit.FOUND, Exit.UNREADABLE, Exit.UNDELIVERED)
 """The codes of a command that ran to its end, from good to bad."""
 
 
+_CODES: Final[dict[type[SunbirdOtelError], Exit]] = {
+    ConfigError: Exit.USAGE,
+    RuleError: Exit.USAGE,
+    SourceError: Exit.UNREADABLE,
+    SinkError: Exit.UNDELIVERED,
+}
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM came; it stops a command as Ctrl-C does."""
 
@@ -57,33 +66,34 @@ def stopped_by(interrupt: KeyboardInterrupt) -> tuple[str, Exit]:
 
 def run(command: Callable[[], Exit]) -> Exit:
     """Run ``command`` and return its exit code; every error becomes a sentence on the standard error."""
-    _listen_for_sigterm()
     try:
-        return command()
-    except (ConfigError, RuleError) as error:
-        tell(str(error))
-        return Exit.USAGE
-    except SourceError as error:
-        tell(str(error))
-        return Exit.UNREADABLE
-    except SinkError as error:
-        tell(str(error))
-        return Exit.UNDELIVERED
+        with _sigterm_stops():
+            return command()
     except ReaderGone:
         return Exit.READER_GONE
     except KeyboardInterrupt as interrupt:
         what, code = stopped_by(interrupt)
-        tell(f"Stopped by {what}.")
+        tell(f"stopped by {what}.")
         return code
+    except SunbirdOtelError as error:
+        tell(str(error))
+        return _CODES[type(error)]
     except Exception as error:  # noqa: BLE001 - the rim: nobody above could say it better
         tell(_apology(error))
         return Exit.UNEXPECTED
 
 
-def _listen_for_sigterm() -> None:
+@contextmanager
+def _sigterm_stops() -> Generator[None]:
     # Handlers can be set in the main thread only; elsewhere (in somebody's test) the default is as good.
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -96,6 +106,6 @@ def _apology(error: Exception) -> str:
         return "".join(traceback.format_exception(error)).rstrip()
     again = " ".join(["sunbird-otel", *sys.argv[1:2]])
     return (
-        f"This is a defect of sunbird-otel, not of your telemetry: {what}. "
+        f"this is a defect of sunbird-otel, not of your telemetry: {what}. "
         f"Please report it, with what {DEBUG_VARIABLE}=1 {again} ... writes."
     )

@@ -110,7 +110,8 @@ class Intake:
         for item in files.read(path, limits=self._limits, on_progress=self._advance):
             if isinstance(item, Finding):
                 if take is not None:
-                    raise SourceError(f"{_place(item)}: expected {item.expected}, found {item.found}.")
+                    line = f", line {item.position.line}" if item.position else ""
+                    raise SourceError(f"{path}{line}: expected {item.expected}, found {item.found}.")
                 bridge.refuse(item)
                 continue
             documents += 1
@@ -128,11 +129,11 @@ class Intake:
         if self._first_refusal is None:
             tell(f"{name} holds no events." if documents else f"{name} is empty.")
         elif not self._judges:
-            first, more = self._first_refusal, self._refusals - 1
-            others = f" That is the first of {self._refusals:,} things in it that are no events." if more else ""
+            first = self._first_refusal
+            others = f" There is more of the kind: {self._refusals:,} refusals in all." if self._refusals > 1 else ""
             raise SourceError(
-                f"nothing in {name} could be read as telemetry: expected {first.expected}, found {first.found} "
-                f"({_place(first)}).{others}"
+                f"nothing in {name} could be read as telemetry: expected {first.expected}, found {first.found}"
+                f"{f' (line {first.position.line})' if first.position else ''}.{others}"
             )
 
     def _advance(self, read_bytes: int) -> None:
@@ -145,8 +146,3 @@ class Intake:
             # Whoever writes an eid means to write telemetry.
             self._holds_telemetry = self._holds_telemetry or bool(finding.eid)
         self._on_finding(finding)
-
-
-def _place(finding: Finding) -> str:
-    position = finding.position
-    return "somewhere in it" if position is None else f"{position.source}, line {position.line}"

@@ -11,7 +11,7 @@ from sunbird_otel.cli._settings import STDIO
 from sunbird_otel.sources import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from rich.progress import Progress as Bar
 
@@ -43,7 +43,7 @@ class Progress:
 
 
 @contextmanager
-def progress_over(paths: Sequence[str], *, quiet: bool, results_follow: bool = True) -> Iterator[Progress]:
+def progress_over(paths: Sequence[str], *, quiet: bool, results_follow: bool = True) -> Generator[Progress]:
     """Show progress on the standard error while the context lasts, if that is a terminal.
 
     Args:

@@ -10,7 +10,7 @@ from sunbird_otel.cli._exits import Exit, stopped_by, worst
 from sunbird_otel.cli._intake import Intake
 from sunbird_otel.cli._progress import progress_over
 from sunbird_otel.cli._screen import tell
-from sunbird_otel.cli._summary import Summary, check_inputs_survive, check_writable, write_report
+from sunbird_otel.cli._summary import Summary, check_inputs_survive, check_is_no_folder, write_report
 from sunbird_otel.errors import SinkError, SourceError
 from sunbird_otel.sinks import DeadLetters
 from sunbird_otel.sinks.otlp.files import FileSink
@@ -41,7 +41,8 @@ UNDELIVERED_HERE: Final = "sunbird-otel.undelivered"
 
 def replay(paths: Sequence[str], settings: Settings, environ: Mapping[str, str]) -> Exit:
     """Read ``paths`` and write what they hold as OTLP, as ``settings`` and the standard variables say."""
-    check_writable(settings.report, "--report")
+    check_is_no_folder(settings.report, "--report")
+    check_is_no_folder(settings.dead_letter, "--dead-letter")
     results = [settings.report, settings.dead_letter]
     if settings.output is not None:
         results += [str(Path(settings.output, name)) for name in (*(f"{kind}.jsonl" for kind in KINDS), DEAD_LETTER)]
@@ -71,6 +72,7 @@ class _Run:
             folder = Path(settings.output)
             self._sink: FileSink | OtlpSink = FileSink(folder)
             self._place = f"{folder}: {', '.join(f'{kind}.jsonl' for kind in KINDS)}"
+            self._place_if_broken_off = f"{folder}: *.jsonl.partial, which are not complete"
             letters = Path(settings.dead_letter) if settings.dead_letter else folder / DEAD_LETTER
         else:
             otlp = OtlpSettings.from_environment(
@@ -82,13 +84,17 @@ class _Run:
             # Requests that are only sent again still stand where they were read: a second copy would be in the way.
             kept = None if _all_hold_requests(paths) else Path(settings.undelivered or UNDELIVERED_HERE)
             self._sink = OtlpSink(otlp, undelivered=kept)
-            self._place = ", ".join(dict.fromkeys(each.endpoint for each in otlp.destinations.values()))
+            self._place = ", ".join(
+                dict.fromkeys(each.endpoint.removesuffix(f"/v1/{kind}") for kind, each in otlp.destinations.items())
+            )
+            self._place_if_broken_off = self._place
             letters = Path(settings.dead_letter or DEAD_LETTER_HERE)
         self._letters = DeadLetters(
             letters, earlier="keep" if settings.dead_letter or not settings.output else "replace"
         )
-        self._sent_again: dict[str, int] = {}
+        self._passed_on: dict[str, int] = {}
         self._stopped_by = ""
+        self._complete = False
 
     def run(self) -> Exit:
         """Read, bridge and write everything; return the exit code. What goes wrong on the way is said at once."""
@@ -112,7 +118,7 @@ class _Run:
     def summary(self) -> Summary:
         """Return what was done."""
         bridge, report = self.intake.bridge, self._sink.report
-        places = [self._place]
+        places = [self._place if self._complete else self._place_if_broken_off]
         for word, counts in (
             ("delivered", report.delivered),
             ("refused by the receiver", report.rejected),
@@ -121,10 +127,13 @@ class _Run:
         ):
             if said := _counted(counts):
                 places.append(f"{said} {word}")
-        notes = [f"{path}: {number:,} OTLP requests sent again" for path, number in self._sent_again.items()]
+        notes = [
+            f"{path} holds OTLP requests in place of events; passed on as they are: {number:,}"
+            for path, number in self._passed_on.items()
+        ]
         if self._letters.count:
             where = self._letters.path if not self._stopped_by else f"{self._letters.path.name}.*.partial"
-            notes.append(f"{self._letters.count:,} refused events are kept in {where}")
+            notes.append(f"{self._letters.count:,} refused, kept in {where}")
         if self._letters.set_aside is not None:
             notes.append(f"the refused events of an earlier run are now in {self._letters.set_aside}")
         if early := bridge.released_early:
@@ -138,6 +147,7 @@ class _Run:
         for close in (self._sink.close, self._letters.close):
             try:
                 close()
+                self._complete = True
             except SinkError as error:
                 tell(str(error))
                 code = worst(code, Exit.UNDELIVERED)
@@ -162,16 +172,16 @@ class _Run:
             self._letters.write(finding)
 
     def _requests(self, head: bytes) -> Callable[[Document], None] | None:
-        return self._send_again if looks_like_request(head) else None
+        return self._pass_on if looks_like_request(head) else None
 
-    def _send_again(self, document: Document) -> None:
+    def _pass_on(self, document: Document) -> None:
         source = document.position.source
         try:
             request = parse(document.data)
         except SourceError as error:
             raise SourceError(f"{source}, line {document.position.line}: {error}") from None
         self._sink.send_requests([request])
-        self._sent_again[source] = self._sent_again.get(source, 0) + 1
+        self._passed_on[source] = self._passed_on.get(source, 0) + 1
 
 
 def _all_hold_requests(paths: Sequence[str]) -> bool:

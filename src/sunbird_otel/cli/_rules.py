@@ -34,8 +34,12 @@ def check_rules(paths: Sequence[str], settings: Settings) -> Exit:
         ("adds", "flow", [kind for kind in rules.by_kind if kind not in before.by_kind]),
         ("changes", "flow", [kind for kind, rule in rules.by_kind.items() if before.by_kind.get(kind, rule) != rule]),
     )
-    told = [f"{verb} the {noun}{'s' if len(names) > 1 else ''} {', '.join(names)}" for verb, noun, names in changes if names]
+    told = [
+        f"{verb} the {noun}{'s' if len(names) > 1 else ''} {', '.join(names)}" for verb, noun, names in changes if names
+    ]
     output = Output()
-    output.write(f"{', '.join(paths)} {'is' if len(paths) == 1 else 'are'} good: {'; '.join(told) or 'changes nothing'}.\n")
+    output.write(
+        f"{', '.join(paths)} {'is' if len(paths) == 1 else 'are'} good: {'; '.join(told) or 'changes nothing'}.\n"
+    )
     output.flush()
     return Exit.DONE

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from io import StringIO
 from typing import TYPE_CHECKING, Final, TextIO
 
 from rich.console import Console
@@ -45,12 +46,22 @@ def hold_standard_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
 
 
-def console_of(stream: TextIO | None) -> Console:
-    """Return a console on ``stream`` that neither wraps nor colours what is not shown on a terminal."""
-    console = Console(file=stream, highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = _UNWRAPPED
-    return console
+def rendered(what: RenderableType, stream: TextIO) -> str:
+    """Return what rich makes of ``what`` for ``stream``: wrapped and coloured on a terminal, else plain long lines."""
+    seen = is_seen(stream)
+    page = StringIO()
+    console = Console(
+        file=page,
+        force_terminal=seen or None,
+        width=None if seen else _UNWRAPPED,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    console.print(what, soft_wrap=True)
+    text = page.getvalue()
+    # rich pads the cells of a table; what is piped into a file needs no blanks at the line ends.
+    return text if seen else "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
 
 def tell(text: str) -> None:
@@ -63,7 +74,8 @@ def show(what: RenderableType) -> None:
     if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison] - it is, after `2>&-`
         return
     with contextlib.suppress(OSError, ValueError):
-        console_of(sys.stderr).print(what, soft_wrap=isinstance(what, Text))
+        sys.stderr.write(rendered(what, sys.stderr))
+        sys.stderr.flush()
 
 
 def is_seen(stream: TextIO | None) -> bool:
@@ -87,9 +99,9 @@ class Output:
 
     def __init__(self) -> None:
         if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] - it is, after `>&-`
-            raise SinkError("The standard output is closed; open it, or name a file.")
+            raise SinkError("the standard output is closed; open it, or name a file.")
         self._stream = sys.stdout
-        self._console = console_of(self._stream)
+        self._takes_colours = is_seen(self._stream) and not os.environ.get("NO_COLOR")
 
     def write(self, text: str) -> None:
         """Write ``text`` as it is."""
@@ -103,14 +115,11 @@ class Output:
 
     def paint(self, text: str, style: str) -> str:
         """Return ``text`` in a style of rich if the output is a terminal that wants colours, else as it is."""
-        plain = not self._console.is_terminal or self._console.no_color
-        return text if plain else Style.parse(style).render(text)
+        return Style.parse(style).render(text) if self._takes_colours else text
 
     def show(self, what: RenderableType) -> None:
         """Write something that rich can render."""
-        with self._console.capture() as captured:
-            self._console.print(what, soft_wrap=True)
-        self.write(captured.get())
+        self.write(rendered(what, self._stream))
 
     def flush(self) -> None:
         """Write out what is buffered."""
@@ -127,4 +136,4 @@ class Output:
             os.close(nowhere)
         if isinstance(error, BrokenPipeError):
             raise ReaderGone from None
-        raise SinkError(f"The standard output could not be written: {error.strerror}.") from error
+        raise SinkError(f"the standard output could not be written: {error.strerror}.") from error

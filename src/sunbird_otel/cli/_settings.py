@@ -10,7 +10,7 @@ import tomllib
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from sunbird_otel._limits import Limits
 from sunbird_otel.cli import _quantities as quantities
@@ -72,7 +72,7 @@ class Given(NamedTuple):
     weight: int
 
 
-class Wrong(ValueError):
+class Wrong(ValueError):  # noqa: N818 - never seen outside, and reads as it is meant
     """A value cannot be used; the text is what was expected instead."""
 
 
@@ -170,9 +170,9 @@ def _text(value: object) -> str:
 def _texts(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",")]
-    if not isinstance(value, (list, tuple)):
+    if not isinstance(value, list):
         raise Wrong("a list of texts")
-    return tuple(_text(part) for part in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return tuple(_text(part) for part in cast("list[object]", value))
 
 
 def _flag(value: object) -> bool:
@@ -225,16 +225,12 @@ def _idle_gap(value: object) -> int:
 
 def _limits(value: object) -> Limits:
     names = [field.name for field in fields(Limits)]
-    if isinstance(value, dict):
-        pairs = [(str(name), bound) for name, bound in value.items()]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    else:
-        pairs = [_pair(text) for text in _texts(value)]
-    bounds: dict[str, int] = {}
-    for name, bound in pairs:
-        if name not in names:
-            raise Wrong(f"LIMIT=VALUE with one of the limits {', '.join(names)}")
-        bounds[name] = _quantity(quantities.size_bytes, f"{name}={quantities.SIZE}")(bound)
-    return Limits(**bounds)
+    table = cast("dict[str, object]", value) if isinstance(value, dict) else dict(_pair(text) for text in _texts(value))
+    if unknown := next((name for name in table if name not in names), ""):
+        raise Wrong(f"LIMIT=VALUE with one of the limits {', '.join(names)}, not {unknown}")
+    return Limits(
+        **{name: _quantity(quantities.size_bytes, f"{name}={quantities.SIZE}")(bound) for name, bound in table.items()}
+    )
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -271,7 +267,6 @@ def _advice(word: str, known: list[str]) -> str:
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, list) and len(value) == 1:  # pyright: ignore[reportUnknownArgumentType]
-        value = value[0]  # pyright: ignore[reportUnknownVariableType]
-    text = repr(value)
+    parts = cast("list[object]", value) if isinstance(value, list) else [value]
+    text = repr(parts[0] if len(parts) == 1 else parts)
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
-from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -39,18 +38,18 @@ class Summary:
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
         for word, said in (
-            ("events", _events(tally)),
+            ("events", _events(tally) if tally.received or not self.notes else ""),
             ("rejected", _by_code(tally.rejected_by_reason)),
-            ("flows", _flows(tally)),
+            ("flows", _flows(tally) if tally.received else ""),
             ("ends", _ends(tally)),
             ("violations", _by_code(tally.violations)),
-            ("signals", _signals(tally)),
+            ("signals", _signals(tally) if tally.received else ""),
             *(("output" if number == 0 else "", place) for number, place in enumerate(self.places)),
             *(("notes" if number == 0 else "", note) for number, note in enumerate(self.notes)),
         ):
             if said:
                 table.add_row(word, Text(printable(said)))
-        show(Group(table))
+        show(table)
 
 
 def write_report(tally: Tally, path: str) -> None:
@@ -73,29 +72,26 @@ def write_report(tally: Tally, path: str) -> None:
 
 
 def write_file(path: str, data: bytes, what: str) -> None:
-    """Write one of the results that come in a file of their own.
+    """Write one of the results that come in a file of their own, in a folder that is made when it is missing.
 
     Raises:
         SinkError: It could not be written; ``what`` names it.
     """
     try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_bytes(data)
     except OSError as error:
         raise SinkError(f"the {what} could not be written to {path}: {error.strerror}.") from error
 
 
-def check_writable(path: str | None, option: str) -> None:
+def check_is_no_folder(path: str | None, option: str) -> None:
     """Refuse, before a long run, a result file that could not be written after it.
 
     Raises:
-        ConfigError: ``path`` is a folder, or stands in none.
+        ConfigError: ``path`` is a folder.
     """
-    if path is None or path == STDIO:
-        return
-    if Path(path).is_dir():
+    if path is not None and Path(path).is_dir():
         raise ConfigError(f"{option}: expected a file, found the folder {path}.")
-    if not Path(path).parent.is_dir():
-        raise ConfigError(f"{option}: the folder {Path(path).parent} does not exist; make it first.")
 
 
 def check_inputs_survive(paths: Sequence[str], results: Iterable[str | None]) -> None:
@@ -104,10 +100,14 @@ def check_inputs_survive(paths: Sequence[str], results: Iterable[str | None]) ->
     Raises:
         ConfigError: An input is also a result.
     """
-    taken = {_identity(result): result for result in results if result not in {None, STDIO} and Path(result or "").exists()}
+    taken = {
+        _identity(result): result for result in results if result not in {None, STDIO} and Path(result or "").exists()
+    }
     for path in paths:
         if path != STDIO and Path(path).is_file() and (identity := _identity(path)) in taken:
-            raise ConfigError(f"{path} is read, and {taken[identity]} would be written over it; name another file or folder.")
+            raise ConfigError(
+                f"{path} is read, and {taken[identity]} would be written over it; name another file or folder."
+            )
 
 
 def _identity(path: str | None) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from sunbird_otel.cli._settings import STDIO
 from sunbird_otel.cli._summary import (
     check_inputs_survive,
     check_stdout_is_free,
-    check_writable,
+    check_is_no_folder,
     write_file,
     write_report,
 )
@@ -28,18 +28,21 @@ if TYPE_CHECKING:
     from sunbird_otel.cli._exits import Exit
     from sunbird_otel.cli._settings import Settings
 
+# So many sessions are named to who looked for another.
+_NAMED = 5
 
-def view(  # noqa: PLR0913 - the options of the command
-    paths: Sequence[str], settings: Settings, *, html: str | None, session: str | None, limit: int | None, show_events: bool
+
+def view(
+    paths: Sequence[str],
+    settings: Settings,
+    *,
+    html: str | None,
+    session: str | None,
+    limit: int | None,
+    show_events: bool,
 ) -> Exit:
     """Show the flows in ``paths`` on the standard output, or write them to the page ``html``."""
-    if html is None or html == STDIO:
-        check_stdout_is_free(settings.report, "the picture")
-    if settings.report == html and html is not None:
-        raise ConfigError(f"--html and --report both name {html}; give each a file of its own.")
-    check_writable(settings.report, "--report")
-    check_writable(html, "--html")
-    check_inputs_survive(paths, [settings.report, html])
+    _check_results(paths, settings, html)
     spans: list[Span] = []
     refused: list[Finding] = []
 
@@ -53,20 +56,31 @@ def view(  # noqa: PLR0913 - the options of the command
             spans += [signal for signal in signals if isinstance(signal, Span)]
     if session is not None:
         spans = _of_session(spans, session)
-    if html is not None and html != STDIO:
+    if html is None or html == STDIO:
+        output = Output()
+        if html is None:
+            output.show(render_tree(spans, show_events=show_events, limit=limit, refused=refused))
+        else:
+            output.write(render_html(spans, title=_title(paths), refused=refused))
+        output.flush()
+    else:
         write_file(html, render_html(spans, title=_title(paths), refused=refused).encode(), "page")
         if not settings.quiet:
-            tell(f"{html} shows {len(spans):,} spans; open it in a browser.")
-    else:
-        output = Output()
-        if html == STDIO:
-            output.write(render_html(spans, title=_title(paths), refused=refused))
-        else:
-            output.show(render_tree(spans, show_events=show_events, limit=limit, refused=refused))
-        output.flush()
+            tell(f"{html} shows {len(spans):,} span{'' if len(spans) == 1 else 's'}; open it in a browser.")
     if settings.report is not None:
         write_report(intake.bridge.tally, settings.report)
     return intake.exit
+
+
+def _check_results(paths: Sequence[str], settings: Settings, html: str | None) -> None:
+    """Refuse results that could not be written, or would be written over something, before the work begins."""
+    if html is None or html == STDIO:
+        check_stdout_is_free(settings.report, "the picture")
+    elif settings.report == html:
+        raise ConfigError(f"--html and --report both name {html}; give each a file of its own.")
+    check_is_no_folder(settings.report, "--report")
+    check_is_no_folder(html, "--html")
+    check_inputs_survive(paths, [settings.report, html])
 
 
 def _of_session(spans: Sequence[Span], session: str) -> list[Span]:
@@ -74,7 +88,7 @@ def _of_session(spans: Sequence[Span], session: str) -> list[Span]:
     ids = {str(span.attributes[names.SESSION_ID]) for span in spans if names.SESSION_ID in span.attributes}
     wanted = {each for each in ids if each.startswith(session)}
     if not wanted:
-        known = ", ".join(sorted(ids)[:5]) + (", ..." if len(ids) > 5 else "")
+        known = ", ".join(sorted(ids)[:_NAMED]) + (", ..." if len(ids) > _NAMED else "")
         tell(f"no session begins with {session!r}; " + (f"there are {known}." if known else "no event names one."))
     traces = {span.trace_id for span in spans if span.attributes.get(names.SESSION_ID) in wanted}
     return [span for span in spans if span.trace_id in traces]

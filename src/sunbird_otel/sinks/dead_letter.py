@@ -49,6 +49,7 @@ class DeadLetters:
         self._partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.partial")
         self._file: IO[bytes] | None = None
         self._closed = False
+        self._failure: SinkError | None = None
 
     def write(self, finding: Finding) -> None:
         """Write one finding.
@@ -56,12 +57,15 @@ class DeadLetters:
         Raises:
             SinkError: When the file cannot be written.
         """
+        if self._failure is not None:
+            raise self._failure
         line = _line(finding)
         try:
             if self._file is None:
                 self._file = self._open()
             self._file.write(line)
         except OSError as error:
+            self.abort()
             raise self._failed(error) from error
         self.count += 1
 
@@ -69,8 +73,10 @@ class DeadLetters:
         """Finish the file and give it its name.
 
         Raises:
-            SinkError: When that fails.
+            SinkError: When that fails, or a write has failed before.
         """
+        if self._failure is not None:
+            raise self._failure
         if self._closed:
             return
         self._closed = True
@@ -124,10 +130,11 @@ class DeadLetters:
 
     def _failed(self, error: OSError) -> SinkError:
         where = self.path if self._append else self._partial
-        return SinkError(
+        self._failure = SinkError(
             f"the dead-letter file {where} cannot be written: {error.strerror}; {self.count} refused events stand in "
             "it. Make room or name another file with --dead-letter, and run again."
         )
+        return self._failure
 
 
 def _ends_amid_a_line(path: Path) -> bool:

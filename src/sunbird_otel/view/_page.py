@@ -1,4 +1,8 @@
-"""The page for the browser: one file that needs nothing else, and may load nothing else."""
+"""The page for the browser: one file that needs nothing else, and may load nothing else.
+
+The waterfall is drawn by a script of our own: the libraries at hand draw flame charts, without a tree to fold, filters,
+a UTC axis or marks for flows that did not end, and would be most of the page.
+"""
 
 from __future__ import annotations
 

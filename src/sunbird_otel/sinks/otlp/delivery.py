@@ -9,6 +9,7 @@ every ``probe_seconds``, until one gets through.
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -36,6 +37,8 @@ class _Receiver:
     down: str = ""
     """Why it is given up for now; empty while it works."""
     probe_at: float = 0.0
+    too_large: float = math.inf
+    """The smallest request, in bytes, that it found too large: the next of that size is split before it is sent."""
 
 
 class Delivery:
@@ -76,12 +79,15 @@ class Delivery:
         if receiver.down and self._monotonic() < receiver.probe_at:
             self._keep(request, receiver.down)
             return
+        if request.items > 1 and len(request.body) >= receiver.too_large:
+            self._halve(request)
+            return
         match self._send(receiver, request):
             case Accepted() as answer:
                 self._accept(receiver, request, answer)
             case TooLarge() if request.items > 1:
-                for half in split(request):
-                    self.deliver(half)
+                receiver.too_large = min(receiver.too_large, len(request.body))
+                self._halve(request)
             case NoPlace(reason):
                 self._no_place(receiver, request, reason)
             case Busy(reason):
@@ -90,6 +96,10 @@ class Delivery:
                 self._keep(request, reason)
             case TooLarge(reason) | Refused(reason):
                 self._keep(request, reason)
+
+    def _halve(self, request: Request) -> None:
+        for half in split(request):
+            self.deliver(half)
 
     def _send(self, receiver: _Receiver, request: Request) -> Answer:
         """Send until the answer is final, or the time is up."""
@@ -119,7 +129,8 @@ class Delivery:
         elif answer.message:
             self._report.note(f"The receiver remarked on {noun}: {answer.message}")
         rejected = min(max(answer.rejected, 0), request.items)
-        self._report.rejected[request.kind] += rejected
+        if rejected:
+            self._report.rejected[request.kind] += rejected
         self._report.delivered[request.kind] += request.items - rejected
 
     def _no_place(self, receiver: _Receiver, request: Request, reason: str) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sunbird_otel.errors import SinkError
@@ -158,7 +159,8 @@ class _PartialFile:
             while rest:
                 rest = rest[os.write(fd, rest) :]
         except OSError:
-            os.ftruncate(fd, self.size)
+            with suppress(OSError):
+                os.ftruncate(fd, self.size)
             raise
         self.size += len(line)
 

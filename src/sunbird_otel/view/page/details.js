@@ -150,7 +150,7 @@ const SAMPLES = [
   ["changed by --policy repair: wedge below", { repairs: ["x"] }],
   ["made by --policy repair: dashed", { synthetic: true, repairs: ["x"] }],
   ["an ERROR inside", { error: true }],
-  ["instant: a lone event", { instant: true }],
+  ["instant: a lone event, or a request without a duration", { instant: true }],
 ];
 
 function fillLegend(dialog, theme) {
@@ -166,7 +166,7 @@ function fillLegend(dialog, theme) {
   for (const [canvas, , marks] of samples) {
     const [c] = contextOf(canvas);
     paintSpan(c, theme, marks, theme.services[0], marks.instant ? 36 : 6, 72, 7, marks.instant);
-    if (!marks.instant) paintTicks(c, theme, [[0, 18], [0, 30], [0, 33]], (at) => at, 6, 72, 7);
+    if (!marks.instant) paintTicks(c, tickColour(theme, marks), [[0, 18], [0, 30], [0, 33]], (at) => at, 6, 72, 7);
   }
 }
 

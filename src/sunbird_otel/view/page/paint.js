@@ -78,7 +78,7 @@ function paintSpan(c, theme, marks, colour, x0, x1, y, point) {
     c.globalAlpha = marks.synthetic ? 0.25 : 1;
     c.fill();
     c.globalAlpha = 1;
-    if (marks.unfinished) hatch(c, Math.max(x0, x1 - 36), x1, y, theme.tick);
+    if (marks.unfinished) hatch(c, Math.max(x0, x1 - 36), x1, y, tickColour(theme, marks));
     traceBar(c, x0, x1, y, marks.unfinished);
   }
   if (marks.violations || marks.synthetic) {
@@ -107,8 +107,11 @@ function paintSpan(c, theme, marks, colour, x0, x1, y, point) {
   }
 }
 
-function paintTicks(c, theme, events, x, x0, x1, y) {
-  c.fillStyle = theme.tick;
+// What repair made is pale, and needs dark ticks in the light.
+const tickColour = (theme, marks) => (marks.synthetic ? theme.muted : theme.tick);
+
+function paintTicks(c, colour, events, x, x0, x1, y) {
+  c.fillStyle = colour;
   let last = -Infinity;
   for (const [, at] of events) {
     const here = Math.round(x(at));
@@ -188,7 +191,7 @@ function paintRow(c, theme, model, node, x, width, y, faint) {
   const x0 = Math.max(start, -12), x1 = Math.min(end, width + 12);
   paintSpan(c, theme, node.marks, colour, x0, x1, y, node.point);
   if (!node.point) {
-    if (x1 - x0 > 4) paintTicks(c, theme, node.events, x, x0 + 1, x1 - 1, y);
+    if (x1 - x0 > 4) paintTicks(c, tickColour(theme, node.marks), node.events, x, x0 + 1, x1 - 1, y);
     const label = lengthOf(node.length);
     const room = c.measureText(label).width;
     c.fillStyle = theme.muted;

@@ -1,0 +1,158 @@
+"""Running a bridge in tests, and what must be true of it at any moment."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from sunbird_otel import Bridge, Rules, names
+from sunbird_otel._decode import decode
+from sunbird_otel._event import Event
+from sunbird_otel._findings import ADVICE, VIOLATIONS, Finding
+from sunbird_otel._limits import Limits
+from sunbird_otel._measure import measurements
+from sunbird_otel._rules import Closes
+from sunbird_otel._signals import MetricPoint, Signal, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sunbird_otel._tally import Tally
+
+POLICIES = ("annotate", "repair", "reject")
+MID_KEYS = (names.MID, names.START_MID, names.END_MID)
+
+
+@cache
+def standard() -> Rules:
+    """Return the standard rules, read once."""
+    return Rules.standard()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What came of one input."""
+
+    signals: list[Signal]
+    tally: Tally
+    findings: list[Finding]
+
+    @property
+    def spans(self) -> list[Span]:
+        return [signal for signal in self.signals if isinstance(signal, Span)]
+
+    @property
+    def points(self) -> list[MetricPoint]:
+        return [signal for signal in self.signals if isinstance(signal, MetricPoint)]
+
+    @property
+    def text(self) -> str:
+        """Return the whole output as text: equal texts are equal outputs."""
+        return "\n".join(map(repr, self.signals))
+
+    @property
+    def codes(self) -> Counter[str]:
+        """Return how many findings there are of each code."""
+        return Counter(finding.code for finding in self.findings)
+
+    def flow(self, kind: str, number: int = 0) -> Span:
+        """Return a flow's span, the ``number``-th of its kind in the order of their start."""
+        found = [span for span in self.spans if span.attributes.get(names.FLOW_TYPE) == kind]
+        return sorted(found, key=lambda span: (span.start_ns, span.end_ns))[number]
+
+    def instant(self, eid: str, number: int = 0) -> Span:
+        """Return the span of a lone event."""
+        found = [s for s in self.spans if s.attributes[names.FLOW_END_REASON] == "instant" and s.name == event_name(eid)]
+        return sorted(found, key=lambda span: span.start_ns)[number]
+
+    def parent(self, span: Span) -> Span | None:
+        """Return the span around ``span``, which must have been written; None for a root."""
+        if not span.parent_span_id:
+            return None
+        return next(s for s in self.spans if s.trace_id == span.trace_id and s.span_id == span.parent_span_id)
+
+
+def event_name(eid: str) -> str:
+    return names.EVENT_PREFIX + eid.lower()
+
+
+def run(events: Iterable[object], **options: Any) -> Run:
+    """Feed each of ``events`` as a document of its own to a new bridge, and drain it."""
+    findings: list[Finding] = []
+    bridge = Bridge(rules=options.pop("rules", standard()), on_finding=findings.append, **options)
+    signals: list[Signal] = []
+    for event in events:
+        signals += bridge.feed(event)
+    signals += bridge.drain()
+    done = Run(signals, bridge.tally, findings)
+    check_balance(done.tally)
+    check_drained(done)
+    return done
+
+
+def readable(documents: Iterable[object]) -> list[Event]:
+    """Return the events of ``documents`` that can be read, without copies."""
+    found: dict[bytes, Event] = {}
+    for document in documents:
+        for item in decode(document, None, Limits()):
+            if isinstance(item, Event):
+                found.setdefault(item.payload, item)
+    return list(found.values())
+
+
+def check_balance(tally: Tally) -> None:
+    """Assert what holds at any moment."""
+    assert tally.received == tally.translated + tally.duplicate + tally.rejected + tally.held
+    assert tally.opened == tally.open + sum(tally.closed.values())
+    assert tally.rejected == sum(tally.rejected_by_reason.values())
+    assert sum(tally.by_eid.values()) <= tally.received
+    assert min(tally.translated, tally.duplicate, tally.rejected, tally.held, tally.open, tally.late) >= 0
+
+
+def check_drained(done: Run) -> None:
+    """Assert what holds once the input is over."""
+    tally = done.tally
+    assert tally.held == tally.open == 0
+    assert tally.spans == len(done.spans)
+    assert tally.synthetic_spans == sum(span.synthetic for span in done.spans)
+    assert tally.span_events == sum(len(span.events) for span in done.spans)
+    assert tally.metric_points == len(done.points)
+    assert all(tally.violations[code] == done_codes for code, done_codes in _violations(done).items())
+    assert len([f for f in done.findings if f.refused]) == tally.rejected
+    for finding in done.findings:
+        assert finding.code in ADVICE
+        assert finding.path.startswith("$")
+        assert finding.expected
+        assert finding.found
+
+
+def _violations(done: Run) -> Counter[str]:
+    return Counter(f.code for f in done.findings if f.code in VIOLATIONS and not f.refused)
+
+
+def mids(signals: Iterable[Signal]) -> Counter[str]:
+    """Return how often each mid stands in the output, in whatever role."""
+    found: Counter[str] = Counter()
+    for span in signals:
+        if isinstance(span, Span):
+            for attributes in (span.attributes, *(event.attributes for event in span.events)):
+                found.update(str(attributes[key]) for key in MID_KEYS if key in attributes)
+    return found
+
+
+def expected_mids(events: Sequence[Event]) -> Counter[str]:
+    """Return the mids that the output must hold: those of all events that are no measurement."""
+    return Counter(event.mid for event in events if not measurements(event))
+
+
+def closing(events: Sequence[Event]) -> int:
+    """Return how many events close flows."""
+    return sum(1 for event in events if isinstance(standard().role(event), Closes))
+
+
+def lines(events: Iterable[object]) -> list[bytes]:
+    """Return each event as one JSON document."""
+    return [json.dumps(event).encode() for event in events]

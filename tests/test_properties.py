@@ -1,0 +1,270 @@
+"""What holds for every input: order, copies and cuts change nothing, the accounts balance, repair contains."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+import pytest
+from bridging import (
+    POLICIES,
+    Run,
+    check_balance,
+    check_drained,
+    closing,
+    expected_mids,
+    lines,
+    mids,
+    readable,
+    run,
+    standard,
+)
+from hypothesis import given, note
+from hypothesis import strategies as st
+from strategies import cut, worn
+
+from sunbird_otel import Bridge, names
+from sunbird_otel._findings import Finding
+from sunbird_otel._measure import measurements
+from sunbird_otel._signals import Signal, Span, SpanEvent
+
+SECOND = 1_000_000_000
+T0_NS = 1_795_154_400 * SECOND
+
+policies = st.sampled_from(POLICIES)
+scopes = st.sampled_from(("session", "run"))
+
+
+# --- The same input in another dress ---------------------------------------------------------------------------------
+
+
+@given(st.data(), worn(), policies, scopes)
+def test_order_of_arrival_changes_nothing(data: st.DataObject, events: list[Any], policy: str, scope: str) -> None:
+    documents = lines(events)
+    shuffled = data.draw(st.permutations(documents))
+    assert run(documents, policy=policy, trace_scope=scope).text == run(shuffled, policy=policy, trace_scope=scope).text
+
+
+@given(st.data(), worn(unreadable=False), policies)
+def test_copies_change_only_the_count_of_duplicates(data: st.DataObject, events: list[Any], policy: str) -> None:
+    documents = lines(events)
+    copied = data.draw(st.lists(st.sampled_from(documents), max_size=8)) if documents else []
+    once, twice = run(documents, policy=policy), run([*documents, *copied], policy=policy)
+    assert once.text == twice.text
+    assert once.tally.duplicate + len(copied) == twice.tally.duplicate
+    assert once.tally.translated == twice.tally.translated
+    assert once.tally.rejected == twice.tally.rejected
+
+
+@given(st.data(), worn(), policies)
+def test_cuts_into_batches_change_nothing(data: st.DataObject, events: list[Any], policy: str) -> None:
+    single, batched = run(lines(events), policy=policy), run(data.draw(cut(events)), policy=policy)
+    assert single.text == batched.text
+    assert single.tally == batched.tally
+
+
+@given(worn(), policies)
+def test_a_second_replay_gives_the_same(events: list[Any], policy: str) -> None:
+    assert run(lines(events), policy=policy).text == run(lines(events), policy=policy).text
+
+
+@given(worn(), policies)
+def test_values_give_the_same_as_their_text(events: list[Any], policy: str) -> None:
+    assert run(events, policy=policy).text == run(lines(events), policy=policy).text
+
+
+@given(worn())
+def test_a_drain_in_steps_gives_the_same(events: list[Any]) -> None:
+    bridge = Bridge(rules=standard())
+    signals: list[Signal] = []
+    for event in events:
+        signals += bridge.feed(event)
+    for step in bridge.drain_steps(events=3):
+        check_balance(bridge.tally)
+        signals += step
+    assert Run(signals, bridge.tally, []).text == run(events).text
+
+
+# --- The accounts ----------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def settings_of_a_live_run(draw: st.DrawFn) -> dict[str, Any]:
+    """Return the options of a bridge that has to let go before it knows everything."""
+    return {
+        "policy": draw(policies),
+        "lateness": draw(st.sampled_from((None, 0, SECOND, 10 * SECOND, 3600 * SECOND))),
+        "memory": draw(st.sampled_from((1, 1_000, 5_000, 1 << 30))),
+        "max_open_flows": draw(st.sampled_from((1, 2, 3, 1_000_000))),
+        "idle_gap": draw(st.sampled_from((None, 0, 5 * SECOND, 1800 * SECOND))),
+        "trace_scope": draw(scopes),
+    }
+
+
+def live_run(data: st.DataObject, events: list[Any], options: dict[str, Any]) -> tuple[Run, list[tuple[int, int]]]:
+    """Feed ``events`` to a bridge that is advanced now and then; return the run, and open flows after each step."""
+    findings: list[Finding] = []
+    bridge = Bridge(rules=standard(), on_finding=findings.append, **options)
+    signals: list[Signal] = []
+    steps: list[tuple[int, int]] = []
+    for document in lines(events):
+        signals += bridge.feed(document)
+        check_balance(bridge.tally)
+        steps.append((bridge.tally.open, bridge.tally.synthetic_spans))
+        if data.draw(st.integers(0, 9)) == 0:
+            signals += bridge.advance(T0_NS + data.draw(st.sampled_from((0, 3, 20, 2_000, 90_000))) * SECOND)
+            check_balance(bridge.tally)
+    for step in bridge.drain_steps(events=2):
+        signals += step
+        check_balance(bridge.tally)
+    done = Run(signals, bridge.tally, findings)
+    check_drained(done)
+    return done, steps
+
+
+@given(st.data(), worn(), settings_of_a_live_run())
+def test_the_accounts_balance_at_every_step(data: st.DataObject, events: list[Any], options: dict[str, Any]) -> None:
+    done, steps = live_run(data, events, options)
+    check_found_once(done, events)
+    assert max((open_ for open_, _ in steps), default=0) <= options["max_open_flows"] or options["policy"] == "repair"
+
+
+@given(worn(), policies, scopes)
+def test_every_event_is_found_once(events: list[Any], policy: str, scope: str) -> None:
+    check_found_once(run(lines(events), policy=policy, trace_scope=scope), events)
+
+
+def check_found_once(done: Run, events: list[Any]) -> None:
+    """Assert that each event that could be read stands once in the output, or once among what was kept from it."""
+    accepted = readable(lines(events))
+    kept_out = Counter(f.mid for f in done.findings if f.refused and f.expected == "a flow that keeps the nesting rules")
+    assert mids(done.signals) + kept_out == expected_mids(accepted)
+    points = Counter((name, float(value), e.ets_ns) for e in accepted for name, value in measurements(e))
+    found = Counter((p.attributes[names.METRIC_NAME], float(p.value), p.time_ns) for p in done.points)
+    assert found == points
+    assert done.tally.translated + sum(kept_out.values()) == len(accepted)
+
+
+@given(worn(), policies)
+def test_every_end_is_paired_orphaned_or_repeated(events: list[Any], policy: str) -> None:
+    done = run(lines(events), policy=policy)
+    tally = done.tally
+    refused = [f.event for f in done.findings if f.refused and f.event and f.expected.startswith("a flow that keeps")]
+    translated = closing(readable(lines(events))) - closing(readable(refused))
+    assert tally.paired + tally.orphan + tally.repeated == translated
+    if policy != "reject":
+        assert tally.violations["orphan_end"] == tally.orphan
+        assert tally.violations["repeated_end"] == tally.repeated
+
+
+# --- The shape of the output -----------------------------------------------------------------------------------------
+
+
+@given(worn(), policies, scopes)
+def test_spans_are_well_formed(events: list[Any], policy: str, scope: str) -> None:
+    check_spans(run(lines(events), policy=policy, trace_scope=scope))
+
+
+@given(st.data(), worn(), settings_of_a_live_run())
+def test_spans_of_a_live_run_are_well_formed(data: st.DataObject, events: list[Any], options: dict[str, Any]) -> None:
+    done, _ = live_run(data, events, options)
+    check_spans(done)
+
+
+def check_spans(done: Run) -> None:
+    spans = done.spans
+    ids = {(span.trace_id, span.span_id) for span in spans}
+    assert len(ids) == len({span.span_id for span in spans}) == len(spans), "ids are unique"
+    for span in spans:
+        note(str(span))
+        assert len(span.trace_id) == 16
+        assert len(span.span_id) == 8
+        assert any(span.trace_id)
+        assert any(span.span_id)
+        assert 0 < span.start_ns < span.end_ns < 1 << 63
+        assert not span.parent_span_id or (span.trace_id, span.parent_span_id) in ids, "the parent was written"
+        assert span.parent_span_id != span.span_id
+        assert span.name
+        check_attributes(span)
+        for event in span.events:
+            assert event.name.startswith(names.EVENT_PREFIX)
+            check_attributes(event)
+        assert [event.time_ns for event in span.events] == sorted(event.time_ns for event in span.events)
+        for link in span.links:
+            assert (len(link.trace_id), len(link.span_id)) == (16, 8)
+            assert link.attributes
+
+
+def check_attributes(holder: Span | SpanEvent) -> None:
+    """Assert that each value is one that OTLP can carry."""
+    for key, value in holder.attributes.items():
+        assert key
+        parts = value if isinstance(value, list) else [value]
+        assert len({type(part) for part in parts}) == 1, "one type an array"
+        for part in parts:
+            assert type(part) in {str, bool, int, float}
+            if isinstance(part, float):
+                assert math.isfinite(part)
+            elif isinstance(part, int):
+                assert -(1 << 63) <= part < 1 << 63
+            elif isinstance(part, str):
+                part.encode()
+
+
+@given(worn(), scopes)
+def test_repair_puts_children_inside_their_parents(events: list[Any], scope: str) -> None:
+    check_contained(run(lines(events), policy="repair", trace_scope=scope))
+
+
+@given(st.data(), worn(), settings_of_a_live_run())
+def test_repair_contains_in_a_live_run_too(data: st.DataObject, events: list[Any], options: dict[str, Any]) -> None:
+    done, _ = live_run(data, events, {**options, "policy": "repair"})
+    check_contained(done)
+
+
+def check_contained(done: Run) -> None:
+    by_id = {span.span_id: span for span in done.spans}
+    for span in done.spans:
+        if span.parent_span_id:
+            parent = by_id[span.parent_span_id]
+            note(f"{parent}\n  > {span}")
+            assert parent.start_ns <= span.start_ns
+            assert span.end_ns <= parent.end_ns
+        assert all(span.start_ns <= event.time_ns <= span.end_ns for event in span.events)
+
+
+@given(worn())
+def test_nothing_that_is_written_under_reject_breaks_a_rule(events: list[Any]) -> None:
+    done = run(lines(events), policy="reject")
+    for span in done.spans:
+        assert names.FLOW_VIOLATIONS not in span.attributes
+        assert all(names.FLOW_VIOLATIONS not in event.attributes for event in span.events)
+
+
+@given(worn())
+def test_repair_leaves_no_flow_in_a_parent_that_may_not_hold_it(events: list[Any]) -> None:
+    done = run(lines(events), policy="repair")
+    by_id = {span.span_id: span for span in done.spans}
+    for span in done.spans:
+        rule = standard().by_kind.get(str(span.attributes.get(names.FLOW_TYPE)))
+        if rule is None or names.FLOW_SEGMENT in span.attributes:
+            continue
+        around = [span]
+        while around[-1].parent_span_id:
+            around.append(by_id[around[-1].parent_span_id])
+        kinds = [str(outer.attributes[names.FLOW_TYPE]) for outer in around[1:]]
+        assert rule.accepts_parent(kinds[0] if kinds else "root")
+        assert not kinds or not rule.within or rule.within in kinds
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@given(events=worn(unreadable=False))
+def test_small_segments_lose_nothing(policy: str, events: list[Any]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sunbird_otel._placing.SPAN_EVENTS", 2)
+        done = run(lines(events), policy=policy)
+    check_found_once(done, events)
+    check_spans(done)
+    if policy == "repair":
+        check_contained(done)
