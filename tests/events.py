@@ -86,11 +86,15 @@ class Client:
 
     def start(self, at: float, type_: str, mode: str | None = None, **more: Any) -> Event:
         """Return a START of a flow of this type."""
-        return self.event("START", at, _known(type=type_, mode=mode, pageid=f"{type_}-page".lower()), **more)
+        return self.event(
+            "START", at, _known(type=type_, mode=mode, pageid=f"{type_}-page".lower() if type_ else ""), **more
+        )
 
     def end(self, at: float, type_: str, mode: str | None = None, **more: Any) -> Event:
         """Return an END of a flow of this type."""
-        return self.event("END", at, _known(type=type_, mode=mode, pageid=f"{type_}-page".lower()), **more)
+        return self.event(
+            "END", at, _known(type=type_, mode=mode, pageid=f"{type_}-page".lower() if type_ else ""), **more
+        )
 
     def impression(self, at: float, page: str = "library", **more: Any) -> Event:
         """Return the visit of a page."""

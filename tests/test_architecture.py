@@ -26,6 +26,7 @@ CORE = (
     "_signals",
     "_json",
     "_scan",
+    "_wreck",
     "_frame",
     "_decode",
     "_measure",

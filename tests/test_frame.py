@@ -1,9 +1,10 @@
-"""Bytes into documents: every layout comes apart the same way however it is cut, and what is broken costs only itself."""
+"""Bytes into documents: the same ones however the input is cut, and what is broken costs only itself."""
 
 from __future__ import annotations
 
 import json
 import tracemalloc
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -335,7 +336,7 @@ def text_of(value: object, indent: int | str | None, *, ascii_only: bool) -> byt
 def test_what_was_written_comes_back(parts: list[tuple[Any, int | str | None, bool, bytes]], cuts: list[int]) -> None:
     data = b"".join(text_of(value, indent, ascii_only=plain) + between for value, indent, plain, between in parts)
     marks = [0, *sorted(min(mark, len(data)) for mark in cuts), len(data)]
-    items = frame(data[start:end] for start, end in zip(marks, marks[1:], strict=False))
+    items = frame(data[start:end] for start, end in pairwise(marks))
     expected: list[Any] = []
     for value, *_ in parts:
         expected += value if isinstance(value, list) else [value]
@@ -407,12 +408,12 @@ def test_good_lines_survive_any_lines_around_them(parts: list[bytes]) -> None:
     ids=lambda part: repr(part[:9]),
 )
 def test_memory_does_not_grow_with_the_input(start: bytes, repeated: bytes) -> None:
-    limits = Limits(document_bytes=100_000)
-    block = repeated * (1 + 65_536 // len(repeated))
+    limits = Limits(document_bytes=8_000)
+    block = repeated * (1 + 4_096 // len(repeated))
     framer = Framer(limits)
     tracemalloc.start()
     try:
-        for chunk in (start, *[block] * 30):
+        for chunk in (start, *[block] * 100):
             for _ in framer.feed(chunk):
                 pass
         for _ in framer.close():
@@ -420,13 +421,13 @@ def test_memory_does_not_grow_with_the_input(start: bytes, repeated: bytes) -> N
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 1_500_000
+    assert peak < 250_000
 
 
 def test_recorded_telemetry_comes_apart(corpus: Path) -> None:
     for path in corpus.glob("*.jsonl"):
         lines = path.read_bytes().splitlines()
-        whole = frame([path.read_bytes(), b"\n"])
+        whole = frame([path.read_bytes() + b"\n"])
         assert [item.value for item in whole if isinstance(item, Document)] == [orjson.loads(line) for line in lines]
         assert documents(frame(cut(path.read_bytes(), 4099))) == lines
         assert documents(frame(cut(b"[" + b",".join(lines) + b"]", 4099))) == lines

@@ -439,10 +439,14 @@ def test_grpc_that_is_not_installed_is_a_matter_of_configuration(monkeypatch: py
         sink_for("http://localhost:4317", PROTOCOL="grpc")
 
 
-def test_grpc_against_the_http_port_is_pointed_out(tmp_path: Path) -> None:
-    sink = sink_for("http://127.0.0.1:4318", tmp_path / "u", PROTOCOL="grpc")
-    sink.write(many(1))
-    sink.abort()
-    with pytest.raises(SinkError, match="Port 4318 usually speaks HTTP"):
-        sink.close()
-    assert sink.report.undelivered["traces"] == 1
+def test_the_wrong_protocol_is_told_at_once(http: HttpReceiver, rpc: GrpcReceiver, tmp_path: Path) -> None:
+    begin = time.monotonic()
+    for url, protocol, told in (
+        (rpc.url, "http/protobuf", "it speaks HTTP/2, as gRPC does: try --protocol grpc"),
+        (http.url, "grpc", "it speaks HTTP/1, not gRPC: try --protocol http/protobuf"),
+    ):
+        sink = sink_for(url, tmp_path / "u", PROTOCOL=protocol, limits={"retry_seconds": 60})
+        sink.write(many(1))
+        with pytest.raises(SinkError, match=told):
+            sink.close()
+    assert time.monotonic() - begin < 1

@@ -161,9 +161,3 @@ def test_what_cannot_be_used_is_told_with_its_name_and_no_secret(variables: dict
     with pytest.raises(ConfigError, match=told) as failure:
         of(variables)
     assert "secret" not in str(failure.value)
-
-
-def test_the_usual_mix_up_of_ports_is_pointed_out() -> None:
-    assert "--protocol http/protobuf" in of({"PROTOCOL": "grpc", "ENDPOINT": "http://h:4318"}).hint
-    assert "--protocol grpc" in of({"ENDPOINT": "http://h:4317"}).hint
-    assert of().hint == ""

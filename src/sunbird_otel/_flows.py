@@ -292,10 +292,11 @@ class FlowEngine:
         return self._match(event, rule) is not None
 
     def _close(self, flow: Flow, reason: str, closer: Event | None = None) -> None:
-        if flow.closer is None:
-            flow.closer = closer
-        else:
+        if flow.closer is not None:
             reason = "end"
+        elif closer is not None:
+            flow.closer = closer
+            self._open.touch(flow, closer.ets_ns)
         inner = "parent_end" if reason in {"end", "restart", "parent_end"} else reason
         for child in reversed(flow.children):
             self._close(child, inner)

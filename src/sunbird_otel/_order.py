@@ -63,7 +63,9 @@ class Sequencer:
         if event.ets_ns < self.released_to_ns:
             return False
         self._count += 1
-        heappush(self._heap, (event.ets_ns, event.payload, self._count, event.position))
+        # A copy of the exact length: the encoder's own buffer is several times as large, and would stay so.
+        payload = memoryview(event.payload).tobytes()
+        heappush(self._heap, (event.ets_ns, payload, self._count, event.position))
         self._bytes += event.size + _OVERHEAD
         return True
 

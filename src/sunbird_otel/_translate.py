@@ -79,7 +79,7 @@ def _flow_span(flow: Flow) -> Span:
             close_attributes(attributes, flow.closer, opener)
             if any(read(flow.closer, path).casefold() in values for path, values in rule.fails):
                 status, message = StatusCode.ERROR, error_text(flow.closer)
-    if not flow.synthetic and opener.late:
+    if not flow.synthetic and (opener.late or (flow.closer is not None and flow.closer.late)):
         attributes[names.LATE] = True
     events = _span_events(inside, opener)
     error = _first_error(inside)

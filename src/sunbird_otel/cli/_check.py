@@ -14,7 +14,7 @@ from sunbird_otel.cli._exits import Exit, worst
 from sunbird_otel.cli._intake import Intake
 from sunbird_otel.cli._progress import progress_over
 from sunbird_otel.cli._screen import Output, printable
-from sunbird_otel.cli._summary import check_inputs_survive, check_stdout_is_free, check_is_no_folder, write_report
+from sunbird_otel.cli._summary import check_inputs_survive, check_is_no_folder, check_stdout_is_free, write_report
 from sunbird_otel.schema import validate
 
 if TYPE_CHECKING:

@@ -97,6 +97,7 @@ class Intake:
             except SourceError as error:
                 self.unreadable = True
                 tell(str(error))
+        self._progress.advance(0, self.bridge.tally.received)
         self._progress.finish()
         yield from (signals for signals in self.bridge.drain_steps() if signals)
 

@@ -143,20 +143,15 @@ class _Run:
         return Summary(bridge.tally, places, [*notes, *report.notes])
 
     def _close(self) -> Exit:
-        code = self.intake.exit
-        for close in (self._sink.close, self._letters.close):
-            try:
-                close()
-                self._complete = True
-            except SinkError as error:
-                tell(str(error))
-                code = worst(code, Exit.UNDELIVERED)
-            except KeyboardInterrupt as interrupt:
-                self._stopped_by, code = stopped_by(interrupt)
-                tell(f"stopped by {self._stopped_by} while the last of the output was on its way.")
-                self._give_up()
-                return code
-        return code
+        try:
+            self._complete = _went_well(self._sink.close)
+            all_kept = _went_well(self._letters.close)
+        except KeyboardInterrupt as interrupt:
+            self._stopped_by, code = stopped_by(interrupt)
+            tell(f"stopped by {self._stopped_by} while the last of the output was on its way.")
+            self._give_up()
+            return code
+        return worst(self.intake.exit, Exit.DONE if self._complete and all_kept else Exit.UNDELIVERED)
 
     def _give_up(self) -> None:
         self._sink.abort()
@@ -182,6 +177,15 @@ class _Run:
             raise SourceError(f"{source}, line {document.position.line}: {error}") from None
         self._sink.send_requests([request])
         self._passed_on[source] = self._passed_on.get(source, 0) + 1
+
+
+def _went_well(close: Callable[[], object]) -> bool:
+    try:
+        close()
+    except SinkError as error:
+        tell(str(error))
+        return False
+    return True
 
 
 def _all_hold_requests(paths: Sequence[str]) -> bool:

@@ -13,8 +13,8 @@ from sunbird_otel.cli._screen import Output, tell
 from sunbird_otel.cli._settings import STDIO
 from sunbird_otel.cli._summary import (
     check_inputs_survive,
-    check_stdout_is_free,
     check_is_no_folder,
+    check_stdout_is_free,
     write_file,
     write_report,
 )

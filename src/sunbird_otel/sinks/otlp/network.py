@@ -167,7 +167,6 @@ class OtlpSink:
             )
         return SinkError(
             f"{what} could not be delivered to {self._address()}: {self._delivery.last_failure.rstrip('.')}. {kept}"
-            + self._settings.destinations[self._delivery.last_kind].hint
         )
 
     def _address(self) -> str:

@@ -44,6 +44,7 @@ _RETRYABLE = frozenset(
 )
 # The words of grpc-core, grpc-go and grpc-java; there is no code of its own for it.
 _SIZE = re.compile(r"larger than (the )?max|exceeds maximum size|message too large", re.IGNORECASE)
+_HTTP1 = re.compile(r"http1\.x server|HTTP/1\.[01]", re.IGNORECASE)
 _UNTRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED|certificate verify failed", re.IGNORECASE)
 
 
@@ -99,6 +100,8 @@ def _failure(error: grpc.RpcError) -> Answer:
             return TooLarge(reason)
         # By the specification only a receiver that names a time wants to be asked again.
         return Refused(reason) if after is None else Busy(reason, after)
+    if _HTTP1.search(details):
+        return Refused("it speaks HTTP/1, not gRPC: try --protocol http/protobuf")
     if _UNTRUSTED.search(details):
         return Refused(reason)
     return Busy(reason, after) if code in _RETRYABLE else Refused(reason)

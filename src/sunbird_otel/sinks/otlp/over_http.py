@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -37,6 +38,10 @@ _BUSY = frozenset({429, 502, 503, 504})
 _OK, _NOT_FOUND, _TOO_LARGE = range(200, 300), 404, 413
 _REDIRECT = range(300, 400)
 _MAX_RESPONSE = 1 << 20
+# How the first frame of an HTTP/2 server looks to who expects a status line.
+_HTTP2 = r"BadStatusLine('\x00\x00"
+# What urllib3 puts before the reason; the address stands in the message around it.
+_POOL = re.compile(r"^HTTPS?Connection(Pool)?\([^)]*\): ")
 
 
 class HttpTransport:
@@ -86,7 +91,9 @@ class HttpTransport:
                 return Refused(f"its certificate is not trusted: {cause.verify_message}")
             return Busy(one_line(f"TLS failed: {error}"))
         except (HTTPError, OSError) as error:
-            return Busy(one_line(str(error)) or type(error).__name__)
+            if _HTTP2 in str(error):
+                return Refused("it speaks HTTP/2, as gRPC does: try --protocol grpc")
+            return Busy(one_line(_POOL.sub("", str(error))) or type(error).__name__)
         return self._answer(request, response, content)
 
     def close(self) -> None:

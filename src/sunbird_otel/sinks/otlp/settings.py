@@ -52,16 +52,6 @@ class Destination:
     client_key: Path | None = None
     client_certificate: Path | None = None
 
-    @property
-    def hint(self) -> str:
-        """What people often get wrong about such an address, or nothing."""
-        port = urlsplit(self.endpoint if "://" in self.endpoint else f"//{self.endpoint}").port
-        if self.protocol == "grpc" and port == _DEFAULT_PORT["http/protobuf"]:
-            return " Port 4318 usually speaks HTTP: try --protocol http/protobuf."
-        if self.protocol != "grpc" and port == _DEFAULT_PORT["grpc"]:
-            return " Port 4317 usually speaks gRPC: try --protocol grpc."
-        return ""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtlpSettings:
