@@ -6,21 +6,31 @@ import gzip
 import threading
 from collections import defaultdict, deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
 import grpc
+from span_factory import APP, BASE_NS
 
+from sunbird_otel._signals import MetricPoint
+from sunbird_otel.sinks.otlp.network import OtlpSink
 from sunbird_otel.sinks.otlp.request import KINDS, parse
+from sunbird_otel.sinks.otlp.settings import OtlpSettings
 
 if TYPE_CHECKING:
     import ssl
+    from pathlib import Path
     from types import TracebackType
 
     from google.protobuf.message import Message
 
+    from sunbird_otel._signals import Span
     from sunbird_otel.sinks.otlp.request import Kind
+
+
+POINT = MetricPoint(name="m", description="", unit="1", value=1, time_ns=BASE_NS, resource=APP, attributes={})
+"""One metric point."""
 
 
 @dataclass
@@ -169,3 +179,18 @@ class GrpcReceiver:
             return self.responses.get(kind, KINDS[kind].response())
 
         return export
+
+
+def sink_for(
+    url: str, folder: Path | None = None, /, *, limits: dict[str, Any] | None = None, **variables: str
+) -> OtlpSink:
+    """Return a sink without patience; ``variables`` are those of OTLP without their prefix."""
+    environ = {"OTEL_EXPORTER_OTLP_" + name: value for name, value in variables.items()}
+    settings = OtlpSettings.from_environment(environ, endpoint=url, retry_seconds=0.3)
+    settings = replace(settings, **{"retry_first": 0.01, "retry_most": 0.02, **(limits or {})})
+    return OtlpSink(settings, undelivered=folder)
+
+
+def names(spans: list[Span]) -> list[str]:
+    """Return the names of spans."""
+    return [span.name for span in spans]

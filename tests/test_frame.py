@@ -174,37 +174,14 @@ def test_lines_after_an_array_without_its_end_are_read() -> None:
     assert len(findings(items)) == 1
 
 
-@pytest.mark.parametrize(
-    "broken",
-    [
-        b"garbage",
-        b"eid,ets,mid",
-        b"2021-06-15 10:52:40 INFO started",
-        b"}",
-        b"]",
-        b":",
-        b",,",
-        b"\\",
-        b'"',
-        b'"unclosed',
-        b"\x00\x00",
-        b"\xff\x00\x80",
-        b'{"a":1]',
-        b'{"a":"b}',
-        b'{"a\\',
-        b"{'it\"s': 1}",
-        b"[{]",
-        b"[}",
-        b"[:2]",
-        b"[,]",
-        b"x" * 5000,
-        b"[" + b"x" * 5000,
-        b"[[[[",
-        b"[" * 3000,
-        b'{"a":' * 3000,
-    ],
-    ids=lambda broken: repr(broken[:20]),
-)
+BROKEN_LINES = [
+    b"garbage", b"eid,ets,mid", b"2021-06-15 10:52:40 INFO started", b"}", b"]", b":", b",,", b"\\", b'"', b'"unclosed',
+    b"\x00\x00", b"\xff\x00\x80", b'{"a":1]', b'{"a":"b}', b'{"a\\', b"{'it\"s': 1}", b"[{]", b"[}", b"[:2]", b"[,]",
+    b"x" * 5000, b"[" + b"x" * 5000, b"[[[[", b"[" * 3000, b'{"a":' * 3000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", BROKEN_LINES, ids=lambda broken: repr(broken[:20]))
 def test_a_broken_line_is_one_finding_with_its_place_and_text(broken: bytes) -> None:
     items = framed(b"\n".join([GOOD, broken, GOOD, GOOD]))
     assert documents(items) == [GOOD] * 3
@@ -285,12 +262,8 @@ def test_what_is_too_large_is_refused_and_passed_over(large: bytes, between: byt
 def test_a_limit_is_kept_to_the_byte() -> None:
     one_more = b'{"eid":"START!","edata":{"type":"app"},"x":[{"a":1},[2]]}'
     assert len(one_more) == len(GOOD) + 1
-    assert [code for code, *_ in outline(GOOD + one_more + b"\n" + one_more + b"\n" + GOOD, SMALL)] == [
-        GOOD.decode(),
-        "too_large",
-        "too_large",
-        GOOD.decode(),
-    ]
+    codes = [code for code, *_ in outline(GOOD + one_more + b"\n" + one_more + b"\n" + GOOD, SMALL)]
+    assert codes == [GOOD.decode(), "too_large", "too_large", GOOD.decode()]
 
 
 def test_elements_of_an_array_are_limited_one_by_one() -> None:
@@ -387,30 +360,17 @@ def test_good_lines_survive_any_lines_around_them(parts: list[bytes]) -> None:
     assert documents(framed(data + GOOD + b"\n" + GOOD + b"\n" + GOOD + b"\n"))[-2:] == [GOOD] * 2
 
 
-@pytest.mark.parametrize(
-    ("start", "repeated"),
-    [
-        (b"[", GOOD + b","),
-        (b"[\n", b"  " + PRETTY.replace(b"\n", b"\n  ") + b",\n"),
-        (b"", GOOD + b"\n"),
-        (b"", GOOD),
-        (b"", b"x"),
-        (b"", b"\x00"),
-        (b'{"a":"', b"x"),
-        (b'{"a":[', b'{"b":1},'),
-        (b'{"a":[\n', b'{"b":1},\n'),
-        (b'["', b"\\u0000"),
-        (b"{", b" "),
-        (b"", b"\n"),
-        (b"", b'{"a":\n'),
-        (b"", b"[" * 999 + b"\n"),
-    ],
-    ids=lambda part: repr(part[:9]),
-)
+HEAVY = [
+    (b"[", GOOD + b","), (b"[\n", b"  " + PRETTY.replace(b"\n", b"\n  ") + b",\n"), (b"", GOOD + b"\n"), (b"", GOOD),
+    (b"", b"x"), (b"", b"\x00"), (b'{"a":"', b"x"), (b'{"a":[', b'{"b":1},'), (b'{"a":[\n', b'{"b":1},\n'),
+    (b'["', b"\\u0000"), (b"{", b" "), (b"", b"\n"), (b"", b'{"a":\n'), (b"", b"[" * 999 + b"\n"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("start", "repeated"), HEAVY, ids=lambda part: repr(part[:9]))
 def test_memory_does_not_grow_with_the_input(start: bytes, repeated: bytes) -> None:
-    limits = Limits(document_bytes=8_000)
     block = repeated * (1 + 4_096 // len(repeated))
-    framer = Framer(limits)
+    framer = Framer(Limits(document_bytes=8_000))
     tracemalloc.start()
     try:
         for chunk in (start, *[block] * 100):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sunbird_otel._event import Event
-from sunbird_otel._rules import ANY, Closes, FlowRule, Match, Opens, Rules, WorkflowRule, getter, merged_params
+from sunbird_otel._rules import ANY, Closes, FlowRule, Match, Opens, Rules, WorkflowRule, getter
 
 STANDARD = Rules.standard()
 FIELD = Rules.field()
@@ -69,8 +69,8 @@ def test_getter_reads(path: str, read: str) -> None:
 
 
 def test_params_of_one_object_and_of_none() -> None:
-    assert merged_params({"url": "/a", "params": {"url": "/b"}}) == {"url": "/b", "params": {"url": "/b"}}
-    assert merged_params({"url": "/a"}) == {"url": "/a"}
+    assert event("LOG", {"url": "/a", "params": {"url": "/b"}}).params == {"url": "/b", "params": {"url": "/b"}}
+    assert event("ACCESS", {"url": "/a"}).params == {"url": "/a"}
 
 
 # --- Roles -------------------------------------------------------------------------------------------------------

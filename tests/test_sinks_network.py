@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import builtins
 import socket
 import ssl
 import threading
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import grpc
 import pytest
 import trustme
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-from otlp_receivers import Failure, GrpcReceiver, HttpReceiver, Reply, span_names
-from span_factory import APP, BASE_NS, many
+from otlp_receivers import POINT, GrpcReceiver, HttpReceiver, Reply, names, sink_for, span_names
+from span_factory import many
 
-from sunbird_otel._signals import MetricPoint
 from sunbird_otel.errors import ConfigError, SinkError
-from sunbird_otel.sinks.otlp.network import OtlpSink
-from sunbird_otel.sinks.otlp.settings import OtlpSettings
 from sunbird_otel.sinks.otlp.undelivered import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sunbird_otel._signals import Span
     from sunbird_otel.sinks import Sink
-
-POINT = MetricPoint(name="m", description="", unit="1", value=1, time_ns=BASE_NS, resource=APP, attributes={})
-P = "OTEL_EXPORTER_OTLP_"
 
 
 @pytest.fixture
@@ -47,19 +35,6 @@ def http() -> Iterator[HttpReceiver]:
 def rpc() -> Iterator[GrpcReceiver]:
     with GrpcReceiver() as receiver:
         yield receiver
-
-
-def sink_for(
-    url: str, folder: Path | None = None, /, *, limits: dict[str, Any] | None = None, **variables: str
-) -> OtlpSink:
-    environ = {P + name: value for name, value in variables.items()}
-    settings = OtlpSettings.from_environment(environ, endpoint=url, retry_seconds=0.3)
-    settings = replace(settings, **{"retry_first": 0.01, "retry_most": 0.02, **(limits or {})})
-    return OtlpSink(settings, undelivered=folder)
-
-
-def names(spans: list[Span]) -> list[str]:
-    return [span.name for span in spans]
 
 
 def unused_port() -> int:
@@ -153,7 +128,7 @@ def test_a_body_that_is_too_large_is_split(http: HttpReceiver, tmp_path: Path) -
     spans[10].attributes["text"] = "x" * 9_000
     sink = sink_for(http.url, tmp_path / "u")
     sink.write(spans)
-    with pytest.raises(SinkError, match=r"1 spans could not be delivered .*HTTP 413"):
+    with pytest.raises(SinkError, match=r"1 span could not be delivered .*HTTP 413"):
         sink.close()
     assert len(span_names(http.got)) == 63
     (kept,) = read(tmp_path / "u")
@@ -210,7 +185,7 @@ def test_a_dead_endpoint_costs_time_once_and_no_data(tmp_path: Path, protocol: s
     spans = many(100)
     begin = time.monotonic()
     sink.write([*spans, POINT])
-    with pytest.raises(SinkError, match=r"(?i)100 spans and 1 metric points could not be delivered.*connection"):
+    with pytest.raises(SinkError, match=r"(?i)100 spans and 1 metric point could not be delivered.*connection"):
         sink.close()
     # One budget for traces, one for metrics, and not one for each of the eleven requests.
     assert time.monotonic() - begin < 2.5
@@ -360,83 +335,6 @@ def test_a_proxy_of_the_environment_is_used(http: HttpReceiver, monkeypatch: pyt
     direct.write(many(2))
     direct.close()
     assert http.got[1].headers["host"] == f"127.0.0.1:{http.port}"
-
-
-def retry_info(seconds: int) -> tuple[tuple[str, bytes], ...]:
-    info = RetryInfo()
-    info.retry_delay.seconds = seconds
-    detail = AnyMessage()
-    detail.Pack(info)
-    return (("grpc-status-details-bin", Status(code=8, details=[detail]).SerializeToString()),)
-
-
-def test_grpc_codes_that_ask_for_another_try(rpc: GrpcReceiver) -> None:
-    rpc.failures["traces"].extend(
-        [
-            Failure(grpc.StatusCode.UNAVAILABLE, "restarting"),
-            Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "rate limit", retry_info(0)),
-            Failure(grpc.StatusCode.ABORTED, "", (("grpc-status-details-bin", b"\xff"),)),
-        ]
-    )
-    sink = sink_for(rpc.url, PROTOCOL="grpc")
-    sink.write(many(3))
-    assert sink.close().delivered["traces"] == 3
-    assert rpc.calls == 4
-
-
-@pytest.mark.parametrize(
-    "failure",
-    [
-        Failure(grpc.StatusCode.INVALID_ARGUMENT, "bad span"),
-        Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, "quota used up"),
-        Failure(grpc.StatusCode.UNAVAILABLE, "come back later", retry_info(3_600)),
-    ],
-)
-def test_grpc_failures_that_end_the_tries(rpc: GrpcReceiver, tmp_path: Path, failure: Failure) -> None:
-    rpc.failures["traces"].append(failure)
-    sink = sink_for(rpc.url, tmp_path / "u", PROTOCOL="grpc")
-    sink.write(many(3))
-    with pytest.raises(SinkError, match=f"gRPC {failure.code.name}: {failure.details}"):
-        sink.close()
-    assert rpc.calls == 1
-
-
-def test_grpc_without_a_metrics_service_is_noted_and_partial_success_told() -> None:
-    with GrpcReceiver(serves=("traces",)) as receiver:
-        response = ExportTraceServiceResponse()
-        response.partial_success.rejected_spans = 1
-        receiver.responses["traces"] = response
-        sink = sink_for(receiver.url, PROTOCOL="grpc")
-        sink.write([*many(3), POINT])
-        report = sink.close()
-    assert (report.delivered["traces"], report.rejected["traces"], report.skipped["metrics"]) == (2, 1, 1)
-    assert any("no place for metric points (gRPC UNIMPLEMENTED" in note for note in report.notes)
-
-
-def test_grpc_messages_above_the_receivers_limit_are_split() -> None:
-    with GrpcReceiver(max_bytes=10_000) as receiver:
-        spans = many(12)
-        sink = sink_for(receiver.url, PROTOCOL="grpc")
-        sink.write(spans)
-        assert sink.close().delivered["traces"] == 12
-        assert sorted(span_names(receiver.got)) == sorted(names(spans))
-        assert max(got.size for got in receiver.got) <= 10_000
-
-
-def test_grpc_that_is_not_installed_is_a_matter_of_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
-    real = builtins.__import__
-
-    def without_grpc(name: str, *arguments: Any, **options: Any) -> Any:
-        if name == "grpc":
-            raise ModuleNotFoundError("No module named 'grpc'")
-        return real(name, *arguments, **options)
-
-    monkeypatch.delitem(sys.modules, "sunbird_otel.sinks.otlp.over_grpc", raising=False)
-    monkeypatch.setattr(builtins, "__import__", without_grpc)
-    with pytest.raises(ConfigError, match="needs the package grpcio"):
-        sink_for("http://localhost:4317", PROTOCOL="grpc")
 
 
 def test_the_wrong_protocol_is_told_at_once(http: HttpReceiver, rpc: GrpcReceiver, tmp_path: Path) -> None:

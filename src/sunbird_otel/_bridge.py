@@ -94,14 +94,19 @@ class Bridge:
         """Return how many events were let go before their order was certain, for lack of memory."""
         return self._order.released_early
 
-    def feed(self, data: object, position: Position | None = None) -> list[Signal]:
+    def feed(self, data: object, position: Position | None = None, *, parsed: object = None) -> list[Signal]:
         """Take one JSON document, as bytes or as a parsed value: a batch, an array of events, or one event.
+
+        Args:
+            data: The document.
+            position: Where it stands, for findings.
+            parsed: What the bytes ``data`` are as parsed by orjson, if the caller has done that already.
 
         Returns:
             The signals that are complete now. Nothing is raised for any input: what cannot be read is a finding.
         """
         signals: list[Signal] = []
-        for item in decode(data, position, self._limits, self._on_event):
+        for item in decode(data, position, self._limits, self._on_event, parsed):
             if isinstance(item, Finding):
                 self.refuse(item)
                 continue

@@ -59,6 +59,7 @@ def decode(
     position: Position | None,
     limits: Limits,
     on_event: Callable[[dict[str, Any], Position | None], None] | None = None,
+    parsed: object = None,
 ) -> Iterator[Event | Finding]:
     """Yield each event of ``document``, and a finding for each thing in it that cannot be read as one.
 
@@ -67,10 +68,13 @@ def decode(
         position: Where the document stands; events of a batch or array get their index in addition.
         limits: What is refused for its size.
         on_event: Is called with the value of each event that could be read, as it came.
+        parsed: What ``document`` is when parsed, if a source has done that already.
     """
-    if isinstance(document, bytes):
+    if parsed is not None:
+        value, trusted = parsed, True
+    elif isinstance(document, bytes):
         try:
-            value: Any = orjson.loads(document)
+            value = orjson.loads(document)
             trusted = True
         except orjson.JSONDecodeError:
             trusted = False

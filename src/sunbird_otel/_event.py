@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sunbird_otel._json import is_array, is_object
+
 if TYPE_CHECKING:
     from sunbird_otel._findings import Position
 
@@ -29,6 +31,7 @@ class Event:
         "eid",
         "ets_ns",
         "late",
+        "merged",
         "mid",
         "object",
         "payload",
@@ -60,6 +63,21 @@ class Event:
         self.actor_id: str = body.get("actor", _NOTHING).get("id", "")
         self.object: dict[str, Any] = body.get("object", _NOTHING)
         self.edata: dict[str, Any] = body.get("edata", _NOTHING)
+        self.merged: dict[str, Any] | None = None
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Return the fields of a LOG's ``params``, which is a list of one-key objects or one object with many keys.
+
+        An ACCESS has the same fields in its edata itself, so that these stand beneath.
+        """
+        if self.merged is None:
+            params = self.edata.get("params")
+            self.merged = dict(self.edata)
+            for entry in params if is_array(params) else [params]:
+                if is_object(entry):
+                    self.merged.update(entry)
+        return self.merged
 
     @property
     def size(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -10,7 +11,6 @@ import orjson
 from sunbird_otel import names
 from sunbird_otel._json import INT64, is_array, is_empty, is_number, is_object
 from sunbird_otel._measure import moments
-from sunbird_otel._rules import merged_params
 
 if TYPE_CHECKING:
     from sunbird_otel._event import Event
@@ -207,7 +207,7 @@ def request_attributes(attributes: Attributes, event: Event, request_id: str) ->
     Returns:
         The name of the span, ``METHOD route`` with ids in the path replaced by ``{id}``, and whether the server failed.
     """
-    fields = dict(merged_params(event.edata))
+    fields = dict(event.params)
     fields.pop("params", None)
     method = fields.pop("method", None)
     name = "HTTP"
@@ -255,6 +255,7 @@ _LEAST_STATUS: Final = 100
 _GREATEST_STATUS: Final = 599
 
 
+@lru_cache(maxsize=10_000)
 def route(path: str) -> str:
     """Return ``path`` with what looks like an id replaced, so that names stay few.
 

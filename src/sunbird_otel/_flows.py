@@ -16,7 +16,7 @@ from sunbird_otel._pairing import match_end, pairing_values, same_flow
 from sunbird_otel._parked import Parked
 from sunbird_otel._placing import Placing, begun_by
 from sunbird_otel._repair import Repairs
-from sunbird_otel._rules import ROOT, Closes, Opens, merged_params
+from sunbird_otel._rules import ROOT, Closes, Opens
 from sunbird_otel._ties import natural_order
 from sunbird_otel._told import Told
 
@@ -130,13 +130,18 @@ class FlowEngine:
             self._end(event, role.rule)
         else:
             self._placing.inside(event)
+        self._evict(self._max_open)  # what repair has made counts, too
+
+    def _evict(self, most: int) -> None:
+        """Close the flows that have been idle longest until no more than ``most`` are open."""
+        while len(self._open) > most:
+            self._close(self._open.longest_idle(), "evicted")
 
     # --- Opening ---------------------------------------------------------------------------------------------------
 
     def _start(self, event: Event, rule: FlowRule) -> None:
+        self._evict(self._max_open - 1)  # first, since a lane that is looked up stays known only if it is used
         lane = self._open.lane_for(event, rule)
-        while len(self._open) >= self._max_open:
-            self._close(self._open.longest_idle(), "evicted")
         while rule.scope == "lane" and len(lane.stack) >= _DEEPEST:
             self._close(lane.stack[-1], "evicted")
         for flow in reversed(list(lane.stack)):
@@ -292,6 +297,8 @@ class FlowEngine:
         return self._match(event, rule) is not None
 
     def _close(self, flow: Flow, reason: str, closer: Event | None = None) -> None:
+        for event in self._parked.of_host(flow):
+            self._placing.place(event)
         if flow.closer is not None:
             reason = "end"
         elif closer is not None:
@@ -302,8 +309,6 @@ class FlowEngine:
             self._close(child, inner)
         if flow.end_reason:
             return  # it was waiting for this child only
-        for event in self._parked.of_host(flow):
-            self._placing.place(event)
         self._open.remove(flow)
         flow.end_reason = reason
         end = flow.closer
@@ -376,7 +381,7 @@ class FlowEngine:
 
 def _duration_ns(event: Event, rule: FlowRule) -> int:
     """Return how long a request took; 0 when it does not say or what it says cannot be."""
-    value = merged_params(event.edata).get(rule.duration.partition(".")[2])
+    value = event.params.get(rule.duration.partition(".")[2])
     if isinstance(value, str):
         try:
             value = float(value)

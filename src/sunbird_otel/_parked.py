@@ -39,6 +39,7 @@ class Written:
     """A request that has been written."""
 
     link: FlowLink
+    start_ns: int
     end_ns: int
     pdata_id: str
 
@@ -80,10 +81,10 @@ class Parked:
         return True
 
     def gather(self, request: Flow) -> list[Event]:
-        """Return the events that waited for ``request``, those of its own producer, and remember it."""
+        """Return the events that waited for ``request``, those that its own producer wrote until then; remember it."""
         if not request.request_id:
             return []
-        written = Written(request.reference(), request.end_ns, request.opener.pdata_id)
+        written = Written(request.reference(), request.start_ns, request.end_ns, request.opener.pdata_id)
         same = self._written.setdefault(request.request_id, [])
         same.append(written)
         del same[:-_SAME_REQUEST]
@@ -91,10 +92,13 @@ class Parked:
         if len(self._written) > _REMEMBERED_REQUESTS:
             self._written.popitem(last=False)
         waiting = self._by_request.get(request.request_id, [])
-        own = [entry for entry in waiting if entry.event.pdata_id == request.opener.pdata_id]
+        own: list[Waiting] = []
+        others: list[Waiting] = []
+        for entry in waiting:
+            mine = entry.event.pdata_id == request.opener.pdata_id and entry.event.ets_ns <= request.opener.ets_ns
+            (own if mine else others).append(entry)
         if not own:
             return []
-        others = [entry for entry in waiting if entry.event.pdata_id != request.opener.pdata_id]
         self._by_request[request.request_id] = others
         if not others:
             del self._by_request[request.request_id]

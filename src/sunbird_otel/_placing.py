@@ -74,7 +74,9 @@ class Placing:
         """Place an event that has waited long enough."""
         event = entry.event
         request = self._parked.request_of(event)
-        if request is not None and (not self._told.repairs or event.ets_ns < request.end_ns):
+        inside = request is not None and (not self._told.repairs or request.start_ns <= event.ets_ns < request.end_ns)
+        # Under reject the request may yet be refused with the flow that it stands in, so that a link has to do.
+        if request is not None and inside and not self._told.rejects:
             self._lone(event, request.link.trace_id, parent=request.link)
         elif request is not None:
             self._lone(event, request.link.trace_id, links=(request.link.typed("request"),))
@@ -129,6 +131,8 @@ class Placing:
         """Return the open flow that takes ``event``: of its lane, of its producer, or of its session."""
 
         def holds(flow: Flow) -> bool:
+            if flow.closer is not None:  # it has ended, and waits for what repair has put it around
+                return False
             return flow.start_ns <= event.ets_ns and (anything or self._rules.may_hold(flow.rule, event.eid))
 
         if lane is not None:
@@ -153,7 +157,7 @@ class Placing:
             runs = [run for rule in self._rules.gatherers if (run := self.run_of(event, rule)) is not None]
             links = tuple(run.reference().typed("service_run") for run in runs)
             self._lone(event, trace_id, violations=violations, links=links)
-        elif event.ets_ns < before.end_ns:
+        elif before.start_ns <= event.ets_ns < before.end_ns and not self._told.rejects:
             self._lone(event, before.link.trace_id, parent=before.link, violations=violations)
         else:
             links = (before.link.typed("closed_flow"),)
@@ -165,6 +169,8 @@ class Placing:
         self._open.touch(flow, inside.event.ets_ns)
         if len(flow.events) >= SPAN_EVENTS or flow.events_bytes >= SPAN_BYTES:
             flow.segments += 1
+            if self._told.repairs:  # a segment may end 1 ns after its last event
+                self._repairs.contain_instant(flow, max(one.event.ets_ns for one in flow.events))
             self._told.tell([FlowSegment(flow, flow.events, flow.segments)], flow)
             flow.events, flow.events_bytes = [], 0
 

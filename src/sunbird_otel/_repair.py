@@ -54,15 +54,14 @@ class Repairs:
         # A flow that began by itself stays where it was seen, if it may; a flow that is made goes where it was missed.
         if near is not None and (inner is None or not flow.synthetic):
             self._move(flow, near)
+            self._settle(flow, near.trace_id)
             return None
         if inner is not None:
             self._put_around(flow, inner)
             return inner
         if rule.accepts_parent(ROOT):
             self._move(flow, None)
-            flow.trace_id = trace_of(flow.opener, flow.request_id, self._trace_scope)
-            role = "synthetic " + rule.kind if flow.synthetic else rule.kind
-            flow.span_id = span_of(flow.trace_id, role, flow.opener)
+            self._settle(flow, trace_of(flow.opener, flow.request_id, self._trace_scope))
             return None
         self._make_parent(flow, observed, chain)
         return None
@@ -107,6 +106,12 @@ class Repairs:
                 flow.repairs.append("reparented")
 
     @staticmethod
+    def _settle(flow: Flow, trace_id: bytes) -> None:
+        """Put ``flow``, in which nothing is yet, into a trace."""
+        flow.trace_id = trace_id
+        flow.span_id = span_of(trace_id, "synthetic " + flow.kind if flow.synthetic else flow.kind, flow.opener)
+
+    @staticmethod
     def _gap(rule: FlowRule, chain: list[Flow]) -> Flow | None:
         """Return the outermost flow of ``chain`` that a flow of ``rule`` may be put around."""
         for inner in reversed(chain):
@@ -121,9 +126,7 @@ class Repairs:
             flow.parent.children.remove(inner)
         inner.parent = flow
         inner.repairs.append("adopted")
-        flow.trace_id = inner.trace_id
-        role = "synthetic " + flow.kind if flow.synthetic else flow.kind
-        flow.span_id = span_of(flow.trace_id, role, flow.opener)
+        self._settle(flow, inner.trace_id)
         if inner.start_ns < flow.start_ns:
             self.start_at(flow, inner.start_ns)
 
@@ -142,9 +145,7 @@ class Repairs:
         flow.parent = observed if fits else made
         if not fits:
             flow.repairs.append("reparented")
-        if flow.trace_id != made.trace_id:
-            flow.trace_id = made.trace_id
-            flow.span_id = span_of(flow.trace_id, rule.kind, flow.opener)
+        self._settle(flow, made.trace_id)
 
     def _usual_parent(self, rule: FlowRule) -> str:
         """Return the parent to make: the innermost kind among those that may stand at the root, else the outermost."""

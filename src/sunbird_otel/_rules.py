@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from sunbird_otel._json import is_array, is_object
+from sunbird_otel._json import is_object
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,23 +30,6 @@ Getter: TypeAlias = Callable[["Event"], str]
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 _MEMO_LIMIT = 10_000
-
-
-def merged_params(edata: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a LOG's ``params``, which is a list of one-key objects or one object with many keys.
-
-    An ACCESS has the same fields in its edata itself, so that these stand beneath.
-    """
-    params = edata.get("params")
-    if is_object(params):
-        return {**edata, **params}
-    if not is_array(params):
-        return edata
-    merged = dict(edata)
-    for entry in params:
-        if is_object(entry):
-            merged.update(entry)
-    return merged
 
 
 def _text(value: object) -> str:
@@ -76,7 +59,7 @@ def getter(path: str) -> Getter:
     if head == "cdata":
         return _correlation(rest)
     if head == "params":
-        return lambda event: _text(merged_params(event.edata).get(rest))
+        return lambda event: _text(event.params.get(rest))
     shortcut = _SHORTCUTS.get(path)
     return shortcut or _nested(path.split("."))
 
@@ -121,16 +104,19 @@ class Match:
     where: tuple[tuple[str, frozenset[str]], ...] = ()
 
     def overlaps(self, other: Match) -> bool:
-        """Tell whether one event could match both patterns equally well."""
-        if self.eid != other.eid or self.is_fallback != other.is_fallback:
+        """Tell whether one event could match both patterns equally well, so that neither decides."""
+        if self.eid != other.eid or self.rank != other.rank:
             return False
         mine, theirs = dict(self.where), dict(other.where)
         return all(ANY in mine[p] or ANY in theirs[p] or mine[p] & theirs[p] for p in mine.keys() & theirs.keys())
 
     @property
-    def is_fallback(self) -> bool:
-        """Tell whether the pattern takes what no other claims."""
-        return any(ANY in values for _, values in self.where)
+    def rank(self) -> tuple[bool, int]:
+        """Return what orders patterns that fit one event: the lowest decides.
+
+        More conditions come first; a fallback, which takes any text in one of them, comes last.
+        """
+        return any(ANY in values for _, values in self.where), -len(self.where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +187,10 @@ Role: TypeAlias = Opens | Closes | None
 
 @dataclass(slots=True)
 class Rules:
-    """All rules in force. Make one with :meth:`standard`, :meth:`field` or :meth:`load`."""
+    """All rules in force. Make one with :meth:`standard`, :meth:`field` or :meth:`load`.
+
+    ``profile`` names them for people: the profile and the files laid upon it, as ``standard, quiz.toml``.
+    """
 
     workflows: tuple[WorkflowRule, ...]
     flows: tuple[FlowRule, ...]
@@ -232,8 +221,7 @@ class Rules:
             for match in flow.closes:
                 self._patterns.setdefault(match.eid, []).append((match, Closes(flow)))
         for patterns in self._patterns.values():
-            # The most particular pattern decides: a fallback comes last, more conditions come first.
-            patterns.sort(key=lambda entry: (entry[0].is_fallback, -len(entry[0].where)))
+            patterns.sort(key=lambda entry: entry[0].rank)
         self._paths = {
             eid: _getters(path for match, _ in patterns for path, _ in match.where)
             for eid, patterns in self._patterns.items()

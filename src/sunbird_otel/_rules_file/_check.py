@@ -107,9 +107,10 @@ def _claimed_twice(draft: Draft) -> Iterator[Fault]:
         for match in matches
     ]
     for (rule, word, match), (other, other_word, other_match) in combinations(claims, 2):
-        if (rule.kind, word) == (other.kind, other_word) or not _equally_well(match, other_match):
+        if (rule.kind, word) == (other.kind, other_word) or not match.overlaps(other_match):
             continue
-        place, other_place = draft.place("flows", rule.kind, word), draft.place("flows", other.kind, other_word)
+        place = draft.place("flows", rule.kind, word, match)
+        other_place = draft.place("flows", other.kind, other_word, other_match)
         mine, theirs = (rule.kind, word), (other.kind, other_word)
         if place > other_place:
             place, other_place, mine, theirs = other_place, place, theirs, mine
@@ -123,11 +124,6 @@ def _claimed_twice(draft: Draft) -> Iterator[Fault]:
             "each event to be claimed once",
             "take values out, or add a condition: the pattern with more of them goes first",
         )
-
-
-def _equally_well(match: Match, other: Match) -> bool:
-    # Of two patterns that fit, the engine takes the one with more conditions.
-    return len(match.where) == len(other.where) and match.overlaps(other)
 
 
 def _event(match: Match, other: Match) -> str:

@@ -22,8 +22,8 @@ def load_rules(*sources: str | Path) -> Rules:
     """Return the rules of ``sources``: at most one of the profiles ``standard`` and ``field``, and files.
 
     The profile, ``standard`` when none is named, is the base, wherever it stands among the sources. The files are laid
-    upon it in order: each adds workflows, replaces those of the same name, and adjusts single flows. A file that is
-    called like a profile is meant when it is given as ``./field`` or as a ``Path``.
+    upon it in order: each adds workflows, replaces those of the same name, and adjusts or extends single flows. A file
+    that is called like a profile is meant when it is given as ``./field`` or as a ``Path``.
 
     Raises:
         RuleError: Sources cannot be read or break the vocabulary; the text has a line ``FILE:LINE: what was found;
@@ -36,18 +36,18 @@ def load_rules(*sources: str | Path) -> Rules:
     files = [_shipped(name, order) for order, name in enumerate(_WORKFLOWS)]
     if profile == "field":
         files.append(_shipped("field", len(files)))
+    paths = [Path(source) for source in sources if source not in _PROFILES]
     unreadable: list[str] = []
-    for source in sources:
-        if source not in _PROFILES:
-            try:
-                files.append(read_file(Path(source), len(files)))
-            except RuleError as error:
-                unreadable.append(str(error))
+    for path in paths:
+        try:
+            files.append(read_file(path, len(files)))
+        except RuleError as error:
+            unreadable.append(str(error))
     if unreadable:
         # Without these files nothing can be said of the whole; what is wrong with the form of the others can.
         formal = report(fault for file in files for fault in file.faults)
         raise RuleError("\n".join([*unreadable, formal]).rstrip())
-    return _combine(files, profile)
+    return _combine(files, ", ".join([profile, *(path.name for path in paths)]))
 
 
 def _combine(files: list[RuleFile], profile: str) -> Rules:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from sunbird_otel._rules_file._faults import Fault, Place, nearest, shown
 from sunbird_otel._rules_file._lines import Lines, Path, value_at
-from sunbird_otel._rules_file._words import HEADS, FileTable, FlowTable, WorkflowTable
+from sunbird_otel._rules_file._words import HEADS, ExtendTable, FileTable, FlowTable, WorkflowTable
 from sunbird_otel.errors import RuleError
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-_TABLES: Final = ("workflow", "flows", "adjust")
+_TABLES: Final = ("workflow", "flows", "adjust", "extend")
+_WORDS_OF: Final = {"workflow": WorkflowTable, "flows": FlowTable, "adjust": FlowTable, "extend": ExtendTable}
 _SYNTAX: Final = re.compile(
     r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL
 )
@@ -196,12 +197,13 @@ def _path_advice(text: str) -> str:
 def _unknown_word(place: Place, path: Path) -> Fault:
     *above, word = path
     if not above:
-        expected = "[workflow], [flows.<name>] or [adjust.<flow>]"
+        expected = "[workflow], [flows.<name>], [adjust.<flow>] or [extend.<flow>]"
         return Fault(place, f'unknown table "{word}"', expected, nearest(str(word), _TABLES, "take it out"))
-    known = sorted((WorkflowTable if above == ["workflow"] else FlowTable).model_fields)
-    table = ".".join(map(str, above))
-    advice = nearest(str(word), known, "take it out")
-    return Fault(place, f'unknown word "{word}" in [{table}]', f"one of {', '.join(known)}", advice)
+    known = sorted(_WORDS_OF[str(above[0])].model_fields)
+    table, expected = ".".join(map(str, above)), f"one of {', '.join(known)}"
+    if above[0] == "extend" and word in FlowTable.model_fields:
+        return Fault(place, f"{word} in [{table}] is one value, not a list", expected, f"use [adjust.{above[1]}]")
+    return Fault(place, f'unknown word "{word}" in [{table}]', expected, nearest(str(word), known, "take it out"))
 
 
 def _name_of(path: Path) -> str:

@@ -7,17 +7,17 @@ Words that are left out keep the default of the record in :mod:`sunbird_otel._ru
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal, TypeVar, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
+
+from sunbird_otel._duration import parse_duration
 
 DEFAULT_IDLE_GAP: Final = "30m"
 DEFAULT_PRECEDENCE: Final = 50
 """Above the shipped workflows: who writes a workflow of their own wants its flows to belong to it."""
 
-_NS: Final = {"s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9}
-_DURATION: Final = re.compile(r"0*([1-9][0-9]*)([smhd])")
 _EID: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 _PATH: Final = re.compile(
     r"eid|(?:edata|object|context|actor)(?:\.[^.()\s]+)+|(?:cdata|params)\.[^()\s]+",
@@ -27,17 +27,17 @@ HEADS: Final = ("eid", "edata", "object", "context", "actor", "cdata", "params",
 
 
 def duration_ns(text: str) -> int | None:
-    """Return the nanoseconds of ``90s``, ``30m``, ``36h`` or ``7d``; None for ``never``.
+    """Return the nanoseconds of ``90s``, ``30m``, ``36h`` or ``7d``, never 0; None for ``never``.
 
     Raises:
         ValueError: The text is none of these.
     """
     if text == "never":
         return None
-    found = _DURATION.fullmatch(text)
-    if found is None:
+    length_ns = parse_duration(text)
+    if not length_ns:
         raise ValueError(text)
-    return int(found[1]) * _NS[found[2]]
+    return length_ns
 
 
 def _check_duration(text: str) -> str:
@@ -92,6 +92,7 @@ EidOrAny = Annotated[str, AfterValidator(_check_eid_or_any)]
 FieldPath = Annotated[str, AfterValidator(_check_path)]
 Values = Annotated[list[str], Field(min_length=1)]
 Where = Annotated[dict[FieldPath, Values], BeforeValidator(_flat)]
+_Entries = TypeVar("_Entries", list[Any], dict[str, Any])
 
 
 class _Table(BaseModel):
@@ -114,30 +115,46 @@ class Pattern(_Table):
         return {**parts, "where": _flat(conditions)}
 
 
-class FlowTable(_Table):
-    """The words of ``[flows.<name>]``, and of ``[adjust.<flow>]``, which needs none of them."""
+class _Lists(_Table):
+    """The words of a flow that are lists, or a table of lists."""
 
-    summary: str = ""
     opens: list[Pattern] = []
     closes: list[Pattern] = []
-    whole: bool = False
-    duration: FieldPath = ""
     pair: list[Annotated[list[FieldPath], Field(min_length=1)]] = []
     same: list[FieldPath] = []
-    overlaps: bool = False
-    scope: Literal["lane", "producer"] = "lane"
     parents: list[str] = []
     tolerates: list[str] = []
-    within: str = ""
     holds: list[EidOrAny] = []
     excludes: list[Eid] = []
-    idle_gap: Duration = DEFAULT_IDLE_GAP
     may_stay_open: list[str] = []
     joins: list[FieldPath] = []
     gathers_by: list[FieldPath] = []
+    fails: Where = {}
+
+
+class FlowTable(_Lists):
+    """The words of ``[flows.<name>]``, and of ``[adjust.<flow>]``, which needs none of them."""
+
+    summary: str = ""
+    whole: bool = False
+    duration: FieldPath = ""
+    overlaps: bool = False
+    scope: Literal["lane", "producer"] = "lane"
+    within: str = ""
+    idle_gap: Duration = DEFAULT_IDLE_GAP
     member_of: str = ""
     members: Literal["", "link", "child"] = ""
-    fails: Where = {}
+
+
+class ExtendTable(_Lists):
+    """The words of ``[extend.<flow>]``."""
+
+    @field_validator("*")
+    @classmethod
+    def _adds_something(cls, entries: _Entries) -> _Entries:
+        if not entries:
+            raise _refusal("at least one entry", "fill it or leave the word out: only adjust takes entries away")
+        return entries
 
 
 class WorkflowTable(_Table):
@@ -159,3 +176,4 @@ class FileTable(_Table):
     workflow: WorkflowTable | None = None
     flows: dict[str, FlowTable] = Field(default_factory=dict)
     adjust: dict[str, FlowTable] = Field(default_factory=dict)
+    extend: dict[str, ExtendTable] = Field(default_factory=dict)

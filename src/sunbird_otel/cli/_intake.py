@@ -120,7 +120,7 @@ class Intake:
                 take = self._divert(item.data)
             if take is not None:
                 take(item)
-            elif signals := bridge.feed(item.data, item.position):
+            elif signals := bridge.feed(item.data, item.position, parsed=item.value):
                 yield signals
         if take is None and bridge.tally.by_eid.total() == events_before and not self._holds_telemetry:
             self._say_why_nothing(path, documents)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_NS: Final = {"s": 10**9, "m": 60 * 10**9, "h": 3_600 * 10**9, "d": 86_400 * 10**9}
+from sunbird_otel._duration import UNITS_NS, parse_duration
+
 _BYTES: Final = {
     "": 1, "b": 1,
     "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
@@ -39,10 +40,11 @@ def duration_ns(text: str) -> int:
         ValueError: The text is no :data:`DURATION`.
     """
     found = _NUMBER.fullmatch(text.strip())
-    if found is None or found[2] not in _NS:
+    if found is None:
         raise ValueError(text)
-    length = int(found[1]) * _NS[found[2]]
-    if length > _LONGEST_DAYS * _NS["d"]:
+    # People may write a space before the unit.
+    length = parse_duration(found[1] + found[2])
+    if length > _LONGEST_DAYS * UNITS_NS["d"]:
         raise ValueError(text)
     return length
 

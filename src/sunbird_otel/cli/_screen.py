@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from io import StringIO
+from io import BytesIO, TextIOWrapper
 from typing import TYPE_CHECKING, Final, TextIO
 
 from rich.console import Console
@@ -49,7 +49,8 @@ def hold_standard_streams() -> None:
 def rendered(what: RenderableType, stream: TextIO) -> str:
     """Return what rich makes of ``what`` for ``stream``: wrapped and coloured on a terminal, else plain long lines."""
     seen = is_seen(stream)
-    page = StringIO()
+    # rich looks at the encoding before it draws lines.
+    page = TextIOWrapper(BytesIO(), stream.encoding, "backslashreplace", newline="")
     console = Console(
         file=page,
         force_terminal=seen or None,
@@ -59,7 +60,8 @@ def rendered(what: RenderableType, stream: TextIO) -> str:
         emoji=False,
     )
     console.print(what, soft_wrap=True)
-    text = page.getvalue()
+    page.seek(0)
+    text = page.read()
     # rich pads the cells of a table; what is piped into a file needs no blanks at the line ends.
     return text if seen else "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
@@ -105,11 +107,11 @@ class Output:
 
     def write(self, text: str) -> None:
         """Write ``text`` as it is."""
+        rest = memoryview(text.encode(self._stream.encoding, "backslashreplace"))
         try:
-            self._stream.write(text)
-        except UnicodeEncodeError:
-            encoding = self._stream.encoding
-            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            # With PYTHONUNBUFFERED set, a stream of text loses what its descriptor does not take at once.
+            while rest:
+                rest = rest[self._stream.buffer.write(rest) :]
         except OSError as error:
             self._fail(error)
 

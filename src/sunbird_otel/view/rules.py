@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from sunbird_otel._duration import UNITS_NS
 from sunbird_otel._rules import ANY
 from sunbird_otel.view import _format as form
 
@@ -18,13 +19,10 @@ if TYPE_CHECKING:
 
     from sunbird_otel._rules import FlowRule, Match, Rules, WorkflowRule
 
-_DAY_NS: Final = 86_400 * 10**9
-_UNITS: Final = ((_DAY_NS, "d"), (3600 * 10**9, "h"), (60 * 10**9, "m"), (10**9, "s"))
-
 
 def render_rules(rules: Rules) -> RenderableType:
     """Return a table a workflow, readable from 80 columns on."""
-    parts: list[RenderableType] = [Text(f"Rules in force: profile {rules.profile}"), Text()]
+    parts: list[RenderableType] = [Text(f"Rules in force: {form.clean(rules.profile, 1000)}"), Text()]
     for workflow in rules.workflows:
         parts += [rules_table(rules, workflow), Text()]
     return Group(*parts)
@@ -123,7 +121,7 @@ def idle_gap(flow: FlowRule) -> str:
     """Return the idle gap as the rule files write it."""
     if flow.idle_gap_ns is None:
         return "never"
-    return next(f"{flow.idle_gap_ns // size}{unit}" for size, unit in _UNITS if flow.idle_gap_ns % size == 0)
+    return next(f"{flow.idle_gap_ns // size}{unit}" for unit, size in reversed(UNITS_NS.items()) if flow.idle_gap_ns % size == 0)
 
 
 def may_stay_open(flow: FlowRule) -> str:

@@ -16,7 +16,7 @@ from sunbird_otel.sinks._base import SinkReport
 from sunbird_otel.sinks.otlp.batch import Batcher
 from sunbird_otel.sinks.otlp.delivery import Delivery
 from sunbird_otel.sinks.otlp.encode import ProtobufEncoder
-from sunbird_otel.sinks.otlp.request import KINDS, Request, limited
+from sunbird_otel.sinks.otlp.request import KINDS, Request, amount, limited
 from sunbird_otel.sinks.otlp.undelivered import UndeliveredFolder
 
 if TYPE_CHECKING:
@@ -153,16 +153,16 @@ class OtlpSink:
         if loss := self._loss():
             return loss
         undelivered = self._report.undelivered
-        counts = {protocol.noun: undelivered[kind] for kind, protocol in KINDS.items() if undelivered[kind]}
-        if not counts:
+        what = " and ".join(
+            amount(undelivered[kind], protocol.noun) for kind, protocol in KINDS.items() if undelivered[kind]
+        )
+        if not what:
             return None
-        what = " and ".join(f"{count:,} {noun}" for noun, count in counts.items())
         if self._folder is None:
             kept = "They are still where they were read from; send them again when it answers."
         else:
-            files = len(self._report.undelivered_files)
             kept = (
-                f"They are kept in {self._folder} ({files} {'file' if files == 1 else 'files'}). "
+                f"They are kept in {self._folder} ({amount(len(self._report.undelivered_files), 'files')}). "
                 f"Send them again with: sunbird-otel replay {self._folder}/*.jsonl"
             )
         return SinkError(

@@ -44,7 +44,8 @@ _RETRYABLE = frozenset(
 )
 # The words of grpc-core, grpc-go and grpc-java; there is no code of its own for it.
 _SIZE = re.compile(r"larger than (the )?max|exceeds maximum size|message too large", re.IGNORECASE)
-_HTTP1 = re.compile(r"http1\.x server|HTTP/1\.[01]", re.IGNORECASE)
+# grpc-core's words for a server that answers in something else, HTTP/1 in practice.
+_HTTP1 = re.compile(r"http1\.x server|Expected SETTINGS frame", re.IGNORECASE)
 _UNTRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED|certificate verify failed", re.IGNORECASE)
 
 
@@ -98,13 +99,11 @@ def _failure(error: grpc.RpcError) -> Answer:
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         if _SIZE.search(details):
             return TooLarge(reason)
-        # By the specification only a receiver that names a time wants to be asked again.
-        return Refused(reason) if after is None else Busy(reason, after)
-    if _HTTP1.search(details):
+    elif _HTTP1.search(details):
         return Refused("it speaks HTTP/1, not gRPC: try --protocol http/protobuf")
-    if _UNTRUSTED.search(details):
-        return Refused(reason)
-    return Busy(reason, after) if code in _RETRYABLE else Refused(reason)
+    # By the specification, RESOURCE_EXHAUSTED is worth another try only when the receiver names a time.
+    wanted = code in _RETRYABLE or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and after is not None)
+    return Busy(reason, after) if wanted and not _UNTRUSTED.search(details) else Refused(reason)
 
 
 def _retry_after(error: grpc.Call) -> float | None:

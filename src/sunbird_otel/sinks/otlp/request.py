@@ -96,6 +96,11 @@ class Request:
     items: int
 
 
+def amount(count: int, noun: str) -> str:
+    """Return how many of what, for people; ``noun`` is a plural in s."""
+    return f"{count:,} {noun if count != 1 else noun.removesuffix('s')}"
+
+
 def looks_like_request(head: bytes) -> bool:
     """Tell from its first bytes whether a file or line holds OTLP/JSON export requests."""
     return _LOOKS_LIKE.match(head) is not None
