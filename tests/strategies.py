@@ -12,14 +12,14 @@ import copy
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from events import EDITOR, JOB, MOBILE, PLATFORM, PLAYER, PORTAL, Client, Event, content, correlation
 from hypothesis import strategies as st
 
-_Value = TypeVar("_Value")
 Draw: TypeAlias = Callable[[st.SearchStrategy[Any]], Any]
 Defect: TypeAlias = Callable[[Event], list[Any]]
+Writer: TypeAlias = Callable[..., Event]
 
 OTHER_PHONE = replace(MOBILE, did="another-device", sid="another-session", actor="another-user")
 WEB = replace(PORTAL, pdata="web", sid="", did="web-device")
@@ -32,9 +32,14 @@ TYPES = (
     "qr", "Page", "Resource", "assessment", "workflow",
 )  # fmt: skip
 MODES = (None, "", "play", "Play", "preview")
-OBJECTS = (None, content("do_1"), content("do_2", "Resource"), {**content("do_3"), "rollup": {"l1": "do_1", "l2": "do_2"}})
+OBJECTS: tuple[Event | None, ...] = (
+    None,
+    content("do_1"),
+    content("do_2", "Resource"),
+    {**content("do_3"), "rollup": {"l1": "do_1", "l2": "do_2"}},
+)
 RIDS = ("6f0b2f6e-1111-4222-8333-0123456789ab", "6f0b2f6e-2222-4222-8333-0123456789ab", "api.content.read", "")
-CORRELATIONS = (
+CORRELATIONS: tuple[list[Event] | None, ...] = (
     None,
     [],
     correlation(PlaySession="p1"),
@@ -84,27 +89,31 @@ def times() -> st.SearchStrategy[float]:
 def flow_events() -> st.SearchStrategy[Event]:
     """Return STARTs and ENDs."""
 
-    def build(client: Client, start: bool, at: float, words: tuple[Any, ...]) -> Event:
-        type_, mode, obj, cdata = words
-        make = client.start if start else client.end
-        return make(at, type_, mode, object=obj, cdata=cdata)
+    def build(client: Client, start: bool, at: float, words: tuple[str, str | None], about: tuple[Any, Any]) -> Event:
+        write = client.start if start else client.end
+        return write(at, *words, object=about[0], cdata=about[1])
 
-    words = st.tuples(*map(st.sampled_from, (TYPES, MODES, OBJECTS, CORRELATIONS)))
-    return st.builds(build, clients(), st.booleans(), times(), words)
+    about = st.tuples(st.sampled_from(OBJECTS), st.sampled_from(CORRELATIONS))
+    words = st.tuples(st.sampled_from(TYPES), st.sampled_from(MODES))
+    return st.builds(build, clients(), st.booleans(), times(), words, about)
 
 
 def inside_events() -> st.SearchStrategy[Event]:
     """Return events that happen inside flows."""
 
-    def build(client: Client, at: float, write: Callable[..., Event], more: tuple[Any, ...]) -> Event:
-        return write(client, at, object=more[0], cdata=more[1])
+    def build(client: Client, at: float, write: Writer, about: tuple[Any, Any]) -> Event:
+        return write(client, at, object=about[0], cdata=about[1])
 
-    def other(eid: str, edata: Event) -> Callable[..., Event]:
-        return lambda client, at, **more: client.event(eid, at, edata, **more)
+    def other(eid: str, edata: Event) -> Writer:
+        def write(client: Client, at: float, **about: Any) -> Event:
+            return client.event(eid, at, edata, **about)
+
+        return write
 
     usual = (Client.impression, Client.interact, Client.assess, Client.error, Client.log, Client.search, Client.job_log)
     writers = st.sampled_from([*usual, *(other(*row) for row in INSIDE)])
-    return st.builds(build, clients(), times(), writers, st.tuples(*map(st.sampled_from, (OBJECTS, CORRELATIONS))))
+    about = st.tuples(st.sampled_from(OBJECTS), st.sampled_from(CORRELATIONS))
+    return st.builds(build, clients(), times(), writers, about)
 
 
 def requests() -> st.SearchStrategy[Event]:
@@ -125,16 +134,24 @@ def requests() -> st.SearchStrategy[Event]:
 
 def jobs() -> st.SearchStrategy[Event]:
     """Return starts and ends of jobs that overlap."""
+
+    def build(write: Writer, client: Client, at: float, cdata: list[Event] | None) -> Event:
+        return write(client, at, cdata=cdata)
+
     runs = (None, correlation(JobRun="run1"), correlation(JobRun="run2"), correlation(Job="j1"))
     writers = st.sampled_from((Client.job_start, Client.job_end, Client.job_log))
     producers = st.sampled_from((JOB, replace(JOB, pid="DeviceSummary")))
-    return st.builds(lambda w, c, at, cdata: w(c, at, cdata=cdata), writers, producers, times(), st.sampled_from(runs))
+    return st.builds(build, writers, producers, times(), st.sampled_from(runs))
 
 
 def services() -> st.SearchStrategy[Event]:
     """Return the AUDITs of services."""
+
+    def build(write: Writer, client: Client, at: float) -> Event:
+        return write(client, at)
+
     writers = st.sampled_from((Client.ready, Client.stopped))
-    return st.builds(lambda w, c, at: w(c, at), writers, st.sampled_from((PLATFORM, PORTAL)), times())
+    return st.builds(build, writers, st.sampled_from((PLATFORM, PORTAL)), times())
 
 
 # --- Stories ---------------------------------------------------------------------------------------------------------
@@ -254,7 +271,12 @@ def _doubled(event: Event) -> list[Any]:
 
 
 def _doubled_by_the_pipeline(event: Event) -> list[Any]:
-    other = {**event, "syncts": 1_795_200_000_000, "@timestamp": "2026-11-21T00:00:00Z", "flags": {"ex_processed": True}}
+    other = {
+        **event,
+        "syncts": 1_795_200_000_000,
+        "@timestamp": "2026-11-21T00:00:00Z",
+        "flags": {"ex_processed": True},
+    }
     return [event, {**other, "ets": float(event["ets"]), "type": "events", "metadata": {"src": "x"}}]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sunbird_otel import Rules, names
-from sunbird_otel._rules_file._words import FlowTable, WorkflowTable
+from sunbird_otel._rules_file._words import ExtendTable, FlowTable, WorkflowTable
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -57,3 +57,6 @@ def test_every_word_of_the_rule_files_is_explained_and_no_other() -> None:
     }
     assert told["`[workflow]`"] == set(WorkflowTable.model_fields)
     assert told["`[flows.<name>]`"] == set(FlowTable.model_fields)
+    (extend,) = (section for section in sections if section.startswith("`[extend.<flow>]`"))
+    listed = set(re.findall(r"`(\w+)`", extend.partition("\n\n")[2].partition(". ")[0]))
+    assert listed == set(ExtendTable.model_fields)

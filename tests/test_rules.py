@@ -155,6 +155,8 @@ def test_matches_overlap() -> None:
     assert not players.overlaps(Match("START", _where(type=["app"])))
     assert not players.overlaps(Match("END", _where(type=["player"])))
     assert not players.overlaps(Match("START", _where(type=["*"])))
+    assert not players.overlaps(Match("START", _where(type=["player"], mode=["play"]))), "more conditions decide"
+    assert Match("START", _where(mode=["play"])).overlaps(players), "conditions of other fields exclude nothing"
 
 
 def _where(**values: list[str]) -> tuple[tuple[str, frozenset[str]], ...]:

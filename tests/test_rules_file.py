@@ -78,7 +78,7 @@ def test_without_sources_the_standard_profile() -> None:
 def test_a_file_adds_its_workflow_to_the_standard() -> None:
     rules = load_rules(write(GOOD))
     assert [workflow.name for workflow in rules.workflows][-2:] == ["analytics_job", "quiz"]
-    assert rules.profile == "standard"
+    assert rules.profile == "standard, quiz.toml"
     quiz = rules.by_kind["quiz"]
     assert quiz.workflow == "quiz"
     assert quiz.opens == (Match("START", (("edata.type", frozenset({"quiz"})),)),), "values are in lower case"
@@ -95,9 +95,17 @@ def test_a_file_adds_its_workflow_to_the_standard() -> None:
 def test_the_profile_is_the_base_wherever_it_stands() -> None:
     name = write("[adjust.app]\ntolerates = []\n", "strict.toml")
     for rules in (load_rules("field", name), load_rules(name, "field")):
-        assert rules.profile == "field"
+        assert rules.profile == "field, strict.toml"
         assert rules.by_kind["app"].tolerates == frozenset()
         assert rules.by_kind["app"].may_stay_open == {ANY}
+
+
+def test_what_is_in_force_is_named_without_the_way_to_it(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    more = tmp_path / "rules" / "more.toml"
+    more.write_text('[extend.app]\ntolerates = ["page"]\n', "utf-8")
+    assert load_rules(more, write(GOOD)).profile == "standard, more.toml, quiz.toml"
+    assert (load_rules().profile, load_rules("field").profile) == ("standard", "field")
 
 
 def test_a_file_may_be_called_like_a_profile() -> None:
@@ -144,6 +152,63 @@ def test_an_adjustment_replaces_the_word_and_leaves_the_others() -> None:
     assert (after.opens, after.idle_gap_ns, after.workflow) == (before.opens, before.idle_gap_ns, before.workflow)
 
 
+def test_an_extension_adds_to_what_the_profile_has_said() -> None:
+    text = (
+        GOOD
+        + """
+[extend.session]
+may_stay_open = ["quiz", "portal"]
+[extend.app]
+tolerates = ["quiz"]
+[extend.player]
+opens = [{ eid = "PLAY" }]
+parents = ["quiz"]
+joins = ["cdata.quiz", "context.sid"]
+excludes = ["QUIZ_LOG"]
+"""
+    )
+    for profile, session in (("standard", ["portal", "editor"]), ("field", ["portal", "editor", "mobile_app"])):
+        before, after = load_rules(profile).by_kind, load_rules(profile, write(text)).by_kind
+        assert after["session"].may_stay_open == {*session, "quiz"}
+        assert after["app"].tolerates == before["app"].tolerates | {"quiz"}
+        assert after["app"].may_stay_open == before["app"].may_stay_open
+        assert after["player"].parents == before["player"].parents | {"quiz"}
+        assert after["player"].opens == (*before["player"].opens, Match("PLAY"))
+        assert after["player"].joins == ("context.sid", "cdata.session", "cdata.quiz"), "nothing twice"
+        assert after["player"].excludes == {"APP_UPDATE", "QUIZ_LOG"}
+        assert after["player"].pair == before["player"].pair
+
+
+def test_an_extension_adds_to_the_default_of_a_word() -> None:
+    rules = load_rules(write(GOOD.replace('parents = ["session"]\n', "") + '[extend.quiz]\nparents = ["session"]\n'))
+    assert rules.by_kind["quiz"].parents == {"root", "session"}
+
+
+def test_new_keys_of_a_pair_go_before_the_last_one() -> None:
+    text = '[extend.player]\npair = [["cdata.A"], ["cdata.PlaySession"], ["cdata.B", "edata.type"]]\n'
+    rules = load_rules(write(text))
+    old = Rules.standard().by_kind["player"].pair
+    assert rules.by_kind["player"].pair == (("cdata.A",), ("cdata.B", "edata.type"), *old)
+
+
+def test_new_values_of_a_failure_go_to_those_of_their_path() -> None:
+    text = '[extend.job.fails]\n"edata.status" = ["Broken", "failed"]\n"edata.code" = ["1"]\n'
+    fails = load_rules(write(text)).by_kind["job"].fails
+    status = frozenset({"failed", "failure", "error", "broken"})
+    assert fails == (("edata.status", status), ("edata.code", frozenset({"1"})))
+
+
+def test_files_extend_and_adjust_in_their_order() -> None:
+    more = write('[extend.job]\nholds = ["SEARCH"]\n', "more.toml")
+    other = write('[adjust.job]\nholds = ["JOB_LOG"]\n', "other.toml")
+    both = write('[extend.job]\nholds = ["SEARCH"]\n[adjust.job]\nholds = ["JOB_LOG"]\n', "both.toml")
+    job = Rules.standard().by_kind["job"].holds
+    assert load_rules(more).by_kind["job"].holds == job | {"SEARCH"}
+    assert load_rules(more, other).by_kind["job"].holds == {"JOB_LOG"}
+    assert load_rules(other, more).by_kind["job"].holds == {"JOB_LOG", "SEARCH"}
+    assert load_rules(both).by_kind["job"].holds == {"JOB_LOG", "SEARCH"}, "adjust comes first"
+
+
 def test_paths_may_be_written_without_quotes() -> None:
     quiet = load_rules(write(GOOD.replace('"edata.type" =', "edata.type ="))).by_kind["quiz"]
     assert quiet == load_rules(write(GOOD)).by_kind["quiz"]
@@ -170,7 +235,9 @@ def test_the_example_of_a_workflow() -> None:
     rules = load_rules(EXAMPLES / "quiz.toml")
     assert rules.role(event("START", "quiz-round")) == Opens(rules.by_kind["round"])
     assert rules.workflow_of(["session", "quiz", "round"], []) == "quiz"
-    assert rules.by_kind["player"].parents == Rules.standard().by_kind["player"].parents | {"quiz", "round"}
+    standard = Rules.standard().by_kind
+    assert rules.by_kind["player"].parents == standard["player"].parents | {"quiz", "round"}
+    assert rules.by_kind["session"].may_stay_open == standard["session"].may_stay_open | {"quiz"}
     assert [flow.kind for flow in rules.flows if rules.may_hold(flow, "QUIZ_ANSWER")] == ["round"]
     assert rules.depth["session"] < rules.depth["quiz"] < rules.depth["round"] < rules.depth["player"]
 
@@ -191,6 +258,8 @@ def test_the_example_in_the_bridge() -> None:
 
 def test_the_example_of_adjustments() -> None:
     rules = load_rules("field", EXAMPLES / "long-sessions.toml", EXAMPLES / "quiz.toml")
+    assert rules.profile == "field, long-sessions.toml, quiz.toml"
+    assert rules.by_kind["session"].may_stay_open == Rules.field().by_kind["session"].may_stay_open | {"quiz"}
     assert rules.by_kind["session"].idle_gap_ns == duration_ns("8h")
     assert rules.by_kind["service"].members == "child"
 
@@ -332,9 +401,31 @@ def test_all_faults_of_all_files_at_once_in_the_order_of_their_lines() -> None:
     ]
 
 
+def test_each_entry_of_a_list_is_found_in_the_file_that_added_it() -> None:
+    first = write(changed('"session"', '"sesion"'), "first.toml")
+    second = write('[extend.quiz]\nparents = [\n  "session",\n  "playr",\n]\n', "second.toml")
+    third = write('[extend.quiz]\nparents = ["apps", "playr"]\nexcludes = ["LOG"]\n', "third.toml")
+    with pytest.raises(RuleError) as caught:
+        load_rules(first, second, third)
+    assert [line.partition(", which ")[0] for line in str(caught.value).splitlines()] == [
+        'first.toml:11: parents of flow "quiz" names "sesion"',
+        'second.toml:4: parents of flow "quiz" names "playr"',
+        'third.toml:2: parents of flow "quiz" names "apps"',
+    ]
+
+
+def test_an_adjustment_takes_away_what_was_wrong_before() -> None:
+    first = write(GOOD + '[extend.quiz]\nparents = ["sesion"]\n', "first.toml")
+    second = write('[adjust.quiz]\nparents = ["session"]\n', "second.toml")
+    assert load_rules(first, second).by_kind["quiz"].parents == {"session"}
+
+
 def test_a_word_that_cannot_be_used_is_not_said_to_be_missing() -> None:
     (found,) = faults(changed('closes = [{ eid = "END", ', 'closes = [{ eid = "end", '))
     assert found.startswith('quiz.toml:9: "eid" of closes in [flows.quiz] is "end"')
+    lone = changed('closes = [{ eid = "END", "edata.type" = ["Quiz"] }]\n', "")
+    (found,) = faults(lone + '[extend.quiz]\ncloses = [{ eid = "end" }]\n')
+    assert found.startswith('quiz.toml:13: "eid" of closes in [extend.quiz] is "end"')
 
 
 # --- Anything at all ---------------------------------------------------------------------------------------------
@@ -367,7 +458,9 @@ def toml(value: Tree) -> str:
 
 @given(
     st.dictionaries(
-        st.sampled_from(["workflow", "flows", "adjust", "x"]), TREES | st.dictionaries(WORDS, TREES), max_size=3
+        st.sampled_from(["workflow", "flows", "adjust", "extend", "x"]),
+        TREES | st.dictionaries(WORDS, TREES),
+        max_size=3,
     )
 )
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

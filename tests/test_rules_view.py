@@ -25,7 +25,7 @@ def drawn(rules: Rules, width: int) -> str:
 def test_every_flow_stands_in_one_table(width: int) -> None:
     rules = Rules.field()
     text = drawn(rules, width)
-    assert text.startswith("Rules in force: profile field\n")
+    assert text.startswith("Rules in force: field\n")
     assert max(len(line) for line in text.splitlines()) <= width
     assert "…" not in text, "nothing is cut"
     starts = [line.split("│")[1].strip() for line in text.splitlines() if line.startswith("│")]
@@ -45,8 +45,10 @@ def test_words_of_a_flow() -> None:
 def test_text_of_strangers_cannot_steer_the_terminal() -> None:
     rules = Rules.standard()
     job = dataclasses.replace(rules.by_kind["job"], summary="[red]a\x1b[2Jb")
-    changed = Rules(rules.workflows, tuple(job if flow.kind == "job" else flow for flow in rules.flows))
+    flows = tuple(job if flow.kind == "job" else flow for flow in rules.flows)
+    changed = Rules(rules.workflows, flows, "standard, \x1b[2J.toml")
     assert "[red]a\\x1b[2Jb" in drawn(changed, 100)
+    assert drawn(changed, 100).startswith("Rules in force: standard, \\x1b[2J.toml\n")
     assert len(rules_table(changed, changed.workflows[-1]).columns) == 3
 
 

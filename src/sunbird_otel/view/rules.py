@@ -121,7 +121,9 @@ def idle_gap(flow: FlowRule) -> str:
     """Return the idle gap as the rule files write it."""
     if flow.idle_gap_ns is None:
         return "never"
-    return next(f"{flow.idle_gap_ns // size}{unit}" for unit, size in reversed(UNITS_NS.items()) if flow.idle_gap_ns % size == 0)
+    return next(
+        f"{flow.idle_gap_ns // size}{unit}" for unit, size in reversed(UNITS_NS.items()) if flow.idle_gap_ns % size == 0
+    )
 
 
 def may_stay_open(flow: FlowRule) -> str:
