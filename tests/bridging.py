@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from span_tree import nodes, tree
+
 from sunbird_otel import Bridge, Rules, names
 from sunbird_otel._decode import decode
 from sunbird_otel._event import Event
@@ -16,6 +18,7 @@ from sunbird_otel._limits import Limits
 from sunbird_otel._measure import measurements
 from sunbird_otel._rules import Closes
 from sunbird_otel._signals import MetricPoint, Signal, Span
+from sunbird_otel.sinks.otlp.json import JsonEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -62,6 +65,11 @@ class Run:
     def codes(self) -> Counter[str]:
         """Return how many findings there are of each code."""
         return Counter(finding.code for finding in self.findings)
+
+    def tree(self, like: str = "![") -> str:
+        """Return the output as :mod:`span_tree` writes it, with violations and events only where ``like`` has some."""
+        requests = [json.loads(JsonEncoder().encode_traces([span])) for span in self.spans]
+        return tree(nodes(requests), like)
 
     def flow(self, kind: str, number: int = 0) -> Span:
         """Return a flow's span, the ``number``-th of its kind in the order of their start."""

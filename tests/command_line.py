@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from events import MOBILE, Event
 
@@ -30,21 +30,20 @@ def environment(**more: str) -> dict[str, str]:
 def run(
     *arguments: str,
     cwd: Path,
-    stdin: bytes | IO[bytes] = b"",
+    stdin: bytes = b"",
     stdout: int | IO[bytes] = subprocess.PIPE,
     **variables: str,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run the program in a process of its own, in the folder ``cwd``, and return what it wrote and its exit code."""
-    given: dict[str, Any] = {"input": stdin} if isinstance(stdin, bytes) else {"stdin": stdin}
     return subprocess.run(
         [*PROGRAM, *arguments],
         cwd=cwd,
         env=environment(**variables),
+        input=stdin,
         stdout=stdout,
         stderr=subprocess.PIPE,
         timeout=TIMEOUT,
         check=False,
-        **given,
     )
 
 

@@ -83,7 +83,7 @@ def test_params_of_one_object_and_of_none() -> None:
         ("END", "app", "closes app"),
         ("START", "session", "opens session"),
         ("START", "Session", "opens session"),
-        ("START", "sso", "opens session"),
+        ("START", "sso", "opens activity"),
         ("START", "player", "opens player"),
         ("START", "Player", "opens player"),
         ("START", "content", "opens player"),

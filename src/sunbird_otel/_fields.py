@@ -278,7 +278,11 @@ def metric_attributes(event: Event) -> Attributes:
     attributes: Attributes = {}
     _put(attributes, names.METRIC_SYSTEM, event.edata.get("system"))
     _put(attributes, names.METRIC_SUBSYSTEM, event.edata.get("subsystem"))
-    context_attributes(attributes, event)
+    # What tells series apart, and no more: a user or a session would make a series of each measurement.
+    _put(attributes, names.CHANNEL, event.channel)
+    _put(attributes, names.ENV, event.body["context"].get("env"))
+    _put(attributes, names.PDATA_PID, event.pdata_pid)
+    _put(attributes, names.DEVICE_ID, event.did)
     named = {"system", "subsystem", "metrics"}
     other: dict[str, Any] = {
         field: value

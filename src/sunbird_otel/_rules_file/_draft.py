@@ -66,8 +66,8 @@ class Draft:
             self.faults.append(Fault(file.place(), "no rules", expected, "see docs/rules.md for an example"))
         for kind, table in file.words.adjust.items():
             self._change(file, "adjust", kind, table)
-        for kind, table in file.words.extend.items():
-            self._change(file, "extend", kind, table)
+        for kind, more in file.words.extend.items():
+            self._change(file, "extend", kind, more)
 
     def place(self, table: str, name: str, word: str, entry: str | Match | None = None) -> Place:
         """Return where ``word`` of the flow or workflow came from, or its table when no file says it.
@@ -146,8 +146,8 @@ class Draft:
 
 
 def _origin(file: RuleFile, table: Path, word: str, said: Any) -> _Origin:
-    entries = cast("frozenset[object]", frozenset(said) if isinstance(said, (tuple, frozenset)) else frozenset())
-    return _Origin(file, (*table, word.removesuffix("_ns")), entries)
+    entries = cast("tuple[object, ...] | frozenset[object]", said if isinstance(said, (tuple, frozenset)) else ())
+    return _Origin(file, (*table, word.removesuffix("_ns")), frozenset(entries))
 
 
 def _extended(word: str, before: Any, more: Any) -> Any:

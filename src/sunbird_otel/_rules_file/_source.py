@@ -8,7 +8,7 @@ import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from sunbird_otel._rules_file._faults import Fault, Place, nearest, shown
 from sunbird_otel._rules_file._lines import Lines, Path, value_at
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _TABLES: Final = ("workflow", "flows", "adjust", "extend")
-_WORDS_OF: Final = {"workflow": WorkflowTable, "flows": FlowTable, "adjust": FlowTable, "extend": ExtendTable}
+_WORDS_OF: Final[dict[str, type[BaseModel]]] = {"workflow": WorkflowTable, "flows": FlowTable, "adjust": FlowTable, "extend": ExtendTable}
 _SYNTAX: Final = re.compile(
     r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL
 )
