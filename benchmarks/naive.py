@@ -46,7 +46,8 @@ def run(lines: Iterable[bytes]) -> int:
     open_spans: dict[str, list[tuple[str, Span]]] = {}
     for line in lines:
         event = json.loads(line)
-        edata, context, obj = event["edata"], event["context"], event.get("object") or {}
+        edata, context = event["edata"], event["context"]
+        obj: dict[str, Any] = event.get("object") or {}
         key = f"{edata.get('type')}:{obj.get('id')}"
         time_ns = event["ets"] * 1_000_000
         attributes = _attributes(event, edata, context, obj)

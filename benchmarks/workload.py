@@ -11,7 +11,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Of 114,379 events of one system: LOG 90.7 %, IMPRESSION 4.9, START 1.6, AUDIT 0.9, INTERACT 0.7, END 0.6, ERROR 0.4.
-MIX = {"LOG": 90.7, "IMPRESSION": 4.9, "START": 1.6, "AUDIT": 0.9, "INTERACT": 0.7, "END": 0.6, "ERROR": 0.4, "SEARCH": 0.2}
+MIX = {
+    "LOG": 90.7,
+    "IMPRESSION": 4.9,
+    "START": 1.6,
+    "AUDIT": 0.9,
+    "INTERACT": 0.7,
+    "END": 0.6,
+    "ERROR": 0.4,
+    "SEARCH": 0.2,
+}
+SERVICE = {"LOG", "AUDIT", "ERROR", "SEARCH"}
+LATE = 0.01
 APIS = ("/v1/content/read", "/v3/search", "/v1/user/read", "/v2/framework/read", "/v1/course/hierarchy")
 FIRST_MS = 1_760_000_000_000
 
@@ -25,8 +36,8 @@ def events(count: int, seed: int = 1) -> Iterator[bytes]:
         eid = rng.choices(kinds, weights)[0]
         if eid == "END" and not playing:
             eid = "IMPRESSION"
-        ets = FIRST_MS + number * 7 - (rng.randrange(60_000) if rng.random() < 0.01 else 0)
-        event = _service_event(eid, rng) if eid in {"LOG", "AUDIT", "ERROR", "SEARCH"} else _client_event(eid, rng, playing)
+        ets = FIRST_MS + number * 7 - (rng.randrange(60_000) if rng.random() < LATE else 0)
+        event = _service_event(eid, rng) if eid in SERVICE else _client_event(eid, rng, playing)
         mid = f"{eid}:{rng.getrandbits(128):032x}"
         yield orjson.dumps({"eid": eid, "ets": ets, "ver": "3.0", "mid": mid, "tags": [], "syncts": ets + 900, **event})
 
@@ -52,7 +63,7 @@ def _service_event(eid: str, rng: random.Random) -> dict[str, Any]:
     elif eid == "AUDIT":
         edata = {"state": "Live", "prevstate": "Review", "props": ["status", "lastUpdatedOn", "pkgVersion"]}
     elif eid == "ERROR":
-        edata = {"err": "ERR_TOKEN_INVALID", "errtype": "UNAUTHORIZED_ACCESS", "stacktrace": "at validate (auth.js:12)" * 8}
+        edata = {"err": "ERR_TOKEN", "errtype": "UNAUTHORIZED_ACCESS", "stacktrace": "at validate" * 16}
     else:
         edata = {"type": "content", "query": "photosynthesis", "size": 12, "filters": {"board": ["CBSE"]}, "topn": []}
     return {
@@ -73,7 +84,8 @@ def _service_event(eid: str, rng: random.Random) -> dict[str, Any]:
 
 def _client_event(eid: str, rng: random.Random, playing: list[dict[str, Any]]) -> dict[str, Any]:
     if eid == "END":
-        return {**playing.pop(rng.randrange(len(playing))), "edata": {"type": "content", "mode": "play", "duration": 12.5}}
+        played = playing.pop(rng.randrange(len(playing)))
+        return {**played, "edata": {"type": "content", "mode": "play", "duration": 12.5}}
     device = rng.randrange(2000)
     content = f"do_3143{rng.randrange(10**14):014d}"
     event: dict[str, Any] = {
@@ -94,4 +106,5 @@ def _client_event(eid: str, rng: random.Random, playing: list[dict[str, Any]]) -
         return {**event, "edata": {"type": "content", "mode": "play", "pageid": "content-detail", "duration": 0.83}}
     if eid == "IMPRESSION":
         return {**event, "edata": {"type": "detail", "pageid": "content-detail", "uri": f"/content/{content}"}}
-    return {**event, "edata": {"type": "TOUCH", "id": "next", "pageid": "page-1", "extra": {"pos": [{"x": 12, "y": 31}]}}}
+    extra = {"pos": [{"x": 12, "y": 31}]}
+    return {**event, "edata": {"type": "TOUCH", "id": "next", "pageid": "page-1", "extra": extra}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from command_line import session, write
@@ -12,6 +12,9 @@ from typer.testing import CliRunner, Result
 
 from sunbird_otel._findings import ADVICE
 from sunbird_otel.cli._app import app
+
+if TYPE_CHECKING:
+    from events import Event
 
 
 @pytest.fixture(autouse=True)
@@ -67,8 +70,16 @@ def test_a_finding_says_where_what_and_what_to_do(here: Path) -> None:
 
 def test_every_kind_of_finding(here: Path) -> None:
     first, second = session(1), session(2)
-    wrong = {**second[3], "mid": "wrong", "edata": {}}
-    events = [first[0], *first[1:], first[2], *second[:-1], wrong, {**first[2], "mid": ""}, "nothing"]
+    wrong: Event = {**second[3], "mid": "wrong", "edata": {}}
+    events: list[Event | str] = [
+        first[0],
+        *first[1:],
+        first[2],
+        *second[:-1],
+        wrong,
+        {**first[2], "mid": ""},
+        "nothing",
+    ]
     (here / "batch.json").write_text(json.dumps({"events": events}))
     found = findings("batch.json", "--quiet")
     by_code = {each["code"]: each for each in found}

@@ -202,7 +202,7 @@ def test_no_input_is_written_over(here: Path, result: str) -> None:
     write(here / "otlp" / result, session())
     done = replay(f"./otlp/../otlp/{result}", "--output", "otlp")
     assert done.exit_code == 2
-    assert "name another file or folder" in done.stderr
+    assert "is read, and would be written over" in done.stderr
     assert replay(f"otlp/{result}", "--output", "new", "--report", f"otlp/{result}").exit_code == 2
     assert Path("otlp", result).read_bytes() == lines(session())
 

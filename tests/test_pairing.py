@@ -44,11 +44,12 @@ def test_without_a_play_session_at_the_end_the_content_decides() -> None:
     assert not pairs(start, PLAYER.end(2, "content", object=P2))
 
 
-def test_the_content_session_needs_the_type_and_the_object_too() -> None:
+def test_the_content_session_decides_together_with_the_type() -> None:
     start = PLAYER.start(1, "content", object=P1, cdata=correlation(ContentSession="c1"))
     assert pairs(start, PLAYER.end(2, "content", object=P1, cdata=correlation(ContentSession="c1")))
     assert not pairs(start, PLAYER.end(2, "player", object=P1, cdata=correlation(ContentSession="c1")))
-    assert not pairs(start, PLAYER.end(2, "content", object=P2, cdata=correlation(ContentSession="c1")))
+    assert pairs(start, PLAYER.end(2, "content", object=P2, cdata=correlation(ContentSession="c1")))
+    assert not pairs(start, PLAYER.end(2, "content", object=P1, cdata=correlation(ContentSession="c2")))
 
 
 @pytest.mark.parametrize("type_", ["app", "session", "qr"])

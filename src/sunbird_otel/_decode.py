@@ -52,6 +52,7 @@ _INTEGRAL_FLOAT: Final = re.compile(rb"(?:\.0|e\+?\d+)[,}\]]")
 _MS: Final = 1_000_000
 _CANONICAL: Final = orjson.OPT_SORT_KEYS
 _LONGEST_ETS_TEXT: Final = 32
+_SHOWN: Final = 200
 
 
 def decode(
@@ -70,22 +71,12 @@ def decode(
         on_event: Is called with the value of each event that could be read, as it came.
         parsed: What ``document`` is when parsed, if a source has done that already.
     """
-    if parsed is not None:
-        value, trusted = parsed, True
-    elif isinstance(document, bytes):
-        try:
-            value = orjson.loads(document)
-            trusted = True
-        except orjson.JSONDecodeError:
-            trusted = False
-            try:
-                value = parse(document)
-            except Refusal as refused:
-                raw = document[:200].decode("utf-8", "replace")
-                yield _finding(refused, position, None, raw)
-                return
-    else:
-        value, trusted = document, False
+    try:
+        value, trusted = _read(document) if parsed is None else (parsed, True)
+    except Refusal as refused:
+        raw = document[:_SHOWN].decode("utf-8", "replace") if isinstance(document, bytes) else ""
+        yield _finding(refused, position, None, raw)
+        return
     for path, index, candidate in _members(value, limits):
         place = position if index is None or position is None else Position(position.source, position.line, index)
         try:
@@ -95,11 +86,21 @@ def decode(
                 raise Refusal("not_an_event", path, "an event object with eid", show(candidate))  # noqa: TRY301
             event = _event(candidate if trusted else plain(candidate, "$"), place, limits)
         except Refusal as refused:
-            yield _finding(refused, place, candidate if not isinstance(candidate, Refusal) else None, "")
+            yield _finding(refused, place, None if isinstance(candidate, Refusal) else candidate, "")
         else:
             if on_event is not None:
                 on_event(candidate, place)
             yield event
+
+
+def _read(document: object) -> tuple[object, bool]:
+    """Return the value of ``document``, and whether it is certainly JSON."""
+    if not isinstance(document, bytes):
+        return document, False
+    try:
+        return orjson.loads(document), True
+    except orjson.JSONDecodeError:
+        return parse(document), False
 
 
 def _members(value: object, limits: Limits) -> Iterator[tuple[str, int | None, object]]:

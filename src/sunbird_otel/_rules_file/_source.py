@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _TABLES: Final = ("workflow", "flows", "adjust", "extend")
-_WORDS_OF: Final[dict[str, type[BaseModel]]] = {"workflow": WorkflowTable, "flows": FlowTable, "adjust": FlowTable, "extend": ExtendTable}
+_WORDS_OF: Final[dict[str, type[BaseModel]]] = {
+    "workflow": WorkflowTable,
+    "flows": FlowTable,
+    "adjust": FlowTable,
+    "extend": ExtendTable,
+}
 _SYNTAX: Final = re.compile(
     r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL
 )

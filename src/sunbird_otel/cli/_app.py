@@ -8,6 +8,21 @@ from typing import Annotated, Any, Final, Literal
 import typer
 
 from sunbird_otel.cli._exits import Exit, run
+from sunbird_otel.cli._options import (
+    DESTINATION,
+    ConfigOption,
+    Files,
+    IdleGapOption,
+    LatenessOption,
+    MaxOpenFlowsOption,
+    MaxOption,
+    MemoryOption,
+    PolicyOption,
+    QuietOption,
+    ReportOption,
+    RulesOption,
+    TraceScopeOption,
+)
 from sunbird_otel.cli._screen import hold_standard_streams
 from sunbird_otel.cli._settings import Settings, read_settings
 
@@ -28,107 +43,10 @@ app: Final = typer.Typer(
 rules_app: Final = typer.Typer(rich_markup_mode="rich")
 app.add_typer(rules_app, name="rules")
 
-_BRIDGE: Final = "How flows are built"
-_DESTINATION: Final = "Where the output goes"
-_BOUNDS: Final = "Bounds"
 _ENVIRONMENT: Final = (
     "Each option is also an environment variable, [cyan]--idle-gap[/cyan] for example SUNBIRD_OTEL_IDLE_GAP, and a key "
     "of the configuration file, [cyan]idle-gap[/cyan]. The command line wins over the environment, this over the file."
 )
-
-Files = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="FILE...",
-        help="Events, batches or arrays, as JSON in any layout, plain or gzip. A dash is the standard input.",
-        show_default=False,
-    ),
-]
-RulesOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--rules",
-        metavar="standard|field|FILE",
-        help="The profile, standard if none is named, or a file that adds or replaces workflows. Repeatable.",
-        rich_help_panel=_BRIDGE,
-    ),
-]
-PolicyOption = Annotated[
-    str | None,
-    typer.Option(
-        "--policy",
-        metavar="annotate|repair|reject",
-        help="What breaks a rule is marked (the default), repaired, or kept from the output.",
-        rich_help_panel=_BRIDGE,
-    ),
-]
-LatenessOption = Annotated[
-    str | None,
-    typer.Option(
-        "--lateness",
-        metavar="DURATION|all",
-        help="How far behind the newest an event may come and still be put in its place; all (the default) puts the "
-        "whole input in order. A DURATION is 90s, 30m, 36h or 7d.",
-        rich_help_panel=_BRIDGE,
-    ),
-]
-IdleGapOption = Annotated[
-    str | None,
-    typer.Option(
-        "--idle-gap",
-        metavar="DURATION",
-        help="Close a flow after this time without an event, in place of what the rules say.",
-        rich_help_panel=_BRIDGE,
-    ),
-]
-TraceScopeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--trace-scope",
-        metavar="session|run",
-        help="One trace a session and day (the default), or one a root flow.",
-        rich_help_panel=_BRIDGE,
-    ),
-]
-MemoryOption = Annotated[
-    str | None,
-    typer.Option(
-        "--memory",
-        metavar="SIZE",
-        help="What events that wait for their order may take, 1GiB if not given; beyond it the oldest are let go.",
-        rich_help_panel=_BOUNDS,
-    ),
-]
-MaxOpenFlowsOption = Annotated[
-    str | None,
-    typer.Option(
-        "--max-open-flows",
-        metavar="N",
-        help="Beyond so many, 1,000,000 if not given, the flow that has been idle longest is closed.",
-        rich_help_panel=_BOUNDS,
-    ),
-]
-MaxOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--max",
-        metavar="LIMIT=VALUE",
-        help="Change a limit on the input, by the name that a refusal gives: event_bytes=4MiB. Repeatable.",
-        rich_help_panel=_BOUNDS,
-    ),
-]
-ReportOption = Annotated[
-    str | None,
-    typer.Option(
-        "--report", metavar="FILE|-", help="Write all counts as one JSON object; a dash is the standard output."
-    ),
-]
-ConfigOption = Annotated[
-    str | None, typer.Option("--config", metavar="FILE", help="Read options from a TOML file with the same keys.")
-]
-QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Write neither progress nor a summary, only what went wrong.")
-]
 
 
 def main() -> None:
@@ -181,7 +99,7 @@ def replay(
             "-o",
             metavar="DIR",
             help="Write OTLP/JSON files into this folder, as the Collector's file exporter does.",
-            rich_help_panel=_DESTINATION,
+            rich_help_panel=DESTINATION,
         ),
     ] = None,
     endpoint: Annotated[
@@ -191,7 +109,7 @@ def replay(
             metavar="URL",
             help="Send to this OTLP receiver; if not given, to that of OTEL_EXPORTER_OTLP_ENDPOINT, else to "
             "http://localhost:4318.",
-            rich_help_panel=_DESTINATION,
+            rich_help_panel=DESTINATION,
         ),
     ] = None,
     protocol: Annotated[
@@ -200,7 +118,7 @@ def replay(
             "--protocol",
             metavar="http/protobuf|grpc",
             help="How to speak to it. http/json is known, too.",
-            rich_help_panel=_DESTINATION,
+            rich_help_panel=DESTINATION,
         ),
     ] = None,
     dead_letter: Annotated[
@@ -210,7 +128,7 @@ def replay(
             metavar="FILE",
             help="Keep refused events here. If not given: DIR/dead-letter.jsonl, or "
             "sunbird-otel.dead-letter.jsonl in the working directory.",
-            rich_help_panel=_DESTINATION,
+            rich_help_panel=DESTINATION,
         ),
     ] = None,
     undelivered: Annotated[
@@ -219,7 +137,7 @@ def replay(
             "--undelivered",
             metavar="DIR",
             help="Keep here what the receiver does not take; sunbird-otel.undelivered if not given.",
-            rich_help_panel=_DESTINATION,
+            rich_help_panel=DESTINATION,
         ),
     ] = None,
     retry_for: Annotated[
@@ -228,7 +146,7 @@ def replay(
             "--retry-for",
             metavar="DURATION",
             help="Wait so long for a receiver that does not answer, 60s if not given.",
-            rich_help_panel=_DESTINATION,
+            rich_help_panel=DESTINATION,
         ),
     ] = None,
     memory: MemoryOption = None,

@@ -6,7 +6,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from sunbird_otel.cli._screen import is_seen
+from sunbird_otel.cli._screen import is_seen, printable
 from sunbird_otel.cli._settings import STDIO
 from sunbird_otel.sources import files
 
@@ -28,7 +28,7 @@ class Progress:
     def begin(self, path: str) -> None:
         """Begin with the next input."""
         if self._bar is not None and self._task is not None:
-            name = "standard input" if path == STDIO else path
+            name = "standard input" if path == STDIO else printable(path)
             self._bar.update(self._task, description=name if len(name) <= _NAME_CHARS else f"...{name[-_NAME_CHARS:]}")
 
     def advance(self, read_bytes: int, events: int) -> None:
@@ -55,9 +55,9 @@ def progress_over(paths: Sequence[str], *, quiet: bool, results_follow: bool = T
     if quiet or not is_seen(sys.stderr) or (not results_follow and is_seen(sys.stdout)):
         yield Progress()
         return
-    from rich.console import Console  # noqa: PLC0415 - needed on a terminal only
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - as above
-    from rich.progress import Progress as Bar  # noqa: PLC0415 - as above
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
 
     sizes = [None if path == STDIO else files.size(path) for path in paths]
     total = None if None in sizes else sum(size or 0 for size in sizes)

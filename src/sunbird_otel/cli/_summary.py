@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,7 +92,8 @@ def check_is_no_folder(path: str | None, option: str) -> None:
     Raises:
         ConfigError: ``path`` is a folder.
     """
-    if path is not None and Path(path).is_dir():
+    # Path.is_dir raises for what this user may not look at; writing will say it better.
+    if path is not None and os.path.isdir(path):  # noqa: PTH112
         raise ConfigError(f"{option}: expected a file, found the folder {path}.")
 
 
@@ -100,19 +103,20 @@ def check_inputs_survive(paths: Sequence[str], results: Iterable[str | None]) ->
     Raises:
         ConfigError: An input is also a result.
     """
-    taken = {
-        _identity(result): result for result in results if result not in {None, STDIO} and Path(result or "").exists()
-    }
+    taken = {_identity(result): result for result in results if result is not None}
     for path in paths:
-        if path != STDIO and Path(path).is_file() and (identity := _identity(path)) in taken:
-            raise ConfigError(
-                f"{path} is read, and {taken[identity]} would be written over it; name another file or folder."
-            )
+        identity = _identity(path)
+        if identity is not None and identity in taken:
+            raise ConfigError(f"{path} is read, and would be written over; name another file or folder for the result.")
 
 
-def _identity(path: str | None) -> tuple[int, int]:
-    status = Path(path or "").stat()
-    return status.st_dev, status.st_ino
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return what tells a regular file from others under whatever name; None for what is none, or cannot be seen."""
+    try:
+        status = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
 def check_stdout_is_free(report: str | None, holder: str) -> None:
