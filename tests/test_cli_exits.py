@@ -209,7 +209,8 @@ def test_4_the_standard_output_is_closed_and_needed(tmp_path: Path, events: Path
 
 def test_0_closed_streams_that_are_not_needed(tmp_path: Path, events: Path) -> None:
     assert in_shell("replay events.jsonl -o o >&- 2>&- <&-", tmp_path).returncode == 0
-    assert {path.name for path in (tmp_path / "o").iterdir()} == {"traces.jsonl", "metrics.jsonl", "logs.jsonl"}
+    written = {"traces.jsonl", "metrics.jsonl", "logs.jsonl", "dead-letter.jsonl"}
+    assert {path.name for path in (tmp_path / "o").iterdir()} == written
 
 
 @needs_full_device

@@ -144,7 +144,8 @@ def test_the_file_of_a_result_folder_belongs_to_the_last_run(tmp_path: Path) -> 
     write(path, REFUSED, earlier="replace")
     assert len(rows(path)) == 1
     write(path, earlier="replace")
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [path]
+    assert rows(path) == []
 
 
 def test_a_service_appends_every_line_at_once(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ What happens to the file of an earlier run is the caller's choice (``earlier``):
 * ``"keep"``: this run's file takes the name when it is complete. An earlier file with other content is first set aside
   as ``NAME.1``, ``NAME.2`` ...; one with the same content, as after a second run over the same input, is replaced, so
   that nothing doubles and nothing is lost. A run that refuses nothing touches nothing.
-* ``"replace"``: for a folder that holds the results of one run: the file always belongs to the last run, and a run
-  that refuses nothing removes it.
+* ``"replace"``: for a folder that holds the results of one run: the file is always there and belongs to the last run;
+  it is empty when that refused nothing.
 * ``"append"``: for services, which cannot be run again: every line is written at once, at the end of the file. A path
   that is no regular file (``/dev/stderr``, a pipe) is always written to in this way.
 
@@ -81,6 +81,8 @@ class DeadLetters:
             return
         self._closed = True
         try:
+            if self._file is None and self._replace and not self._append:
+                self._file = self._open()
             if self._file is not None:
                 self._file.close()
             if not self._append:
@@ -109,8 +111,6 @@ class DeadLetters:
 
     def _publish(self) -> None:
         if self._file is None:
-            if self._replace:
-                self.path.unlink(missing_ok=True)
             return
         lock = LockFile(self.path.with_name(f"{self.path.name}.lock"))
         lock.acquire(wait=True)
