@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +18,7 @@ from sunbird_otel._findings import ADVICE, VIOLATIONS, Finding
 from sunbird_otel._limits import Limits
 from sunbird_otel._measure import measurements
 from sunbird_otel._rules import Closes
-from sunbird_otel._signals import MetricPoint, Signal, Span
+from sunbird_otel._signals import MetricPoint, Signal, Span, SpanEvent
 from sunbird_otel.sinks.otlp.json import JsonEncoder
 
 if TYPE_CHECKING:
@@ -165,3 +166,63 @@ def closing(events: Sequence[Event]) -> int:
 def lines(events: Iterable[object]) -> list[bytes]:
     """Return each event as one JSON document."""
     return [json.dumps(event).encode() for event in events]
+
+
+def check_found_once(done: Run, events: Iterable[object]) -> None:
+    """Assert that each event that could be read stands once in the output, or once among what was kept from it."""
+    accepted = readable(lines(events))
+    kept_out = Counter(finding.mid for finding in done.kept_out)
+    assert mids(done.signals) + kept_out == expected_mids(accepted)
+    points = Counter((name, float(value), e.ets_ns) for e in accepted for name, value in measurements(e))
+    found = Counter((p.attributes[names.METRIC_NAME], float(p.value), p.time_ns) for p in done.points)
+    assert found == points
+    assert done.tally.translated + sum(kept_out.values()) == len(accepted)
+
+
+def check_spans(done: Run) -> None:
+    """Assert what OTLP and the design ask of every span."""
+    spans = done.spans
+    ids = {(span.trace_id, span.span_id) for span in spans}
+    assert len(ids) == len({span.span_id for span in spans}) == len(spans), "ids are unique"
+    for span in spans:
+        assert len(span.trace_id) == 16
+        assert len(span.span_id) == 8
+        assert any(span.trace_id)
+        assert any(span.span_id)
+        assert 0 < span.start_ns < span.end_ns < 1 << 63
+        assert not span.parent_span_id or (span.trace_id, span.parent_span_id) in ids, "the parent was written"
+        assert span.parent_span_id != span.span_id
+        assert span.name
+        check_attributes(span)
+        for event in span.events:
+            assert event.name.startswith(names.EVENT_PREFIX)
+            check_attributes(event)
+        assert [event.time_ns for event in span.events] == sorted(event.time_ns for event in span.events)
+        for link in span.links:
+            assert (len(link.trace_id), len(link.span_id)) == (16, 8)
+            assert link.attributes
+
+
+def check_attributes(holder: Span | SpanEvent) -> None:
+    """Assert that each value is one that OTLP can carry."""
+    for key, value in holder.attributes.items():
+        assert key
+        parts = value if isinstance(value, list) else [value]
+        assert len({type(part) for part in parts}) == 1, "one type an array"
+        for part in parts:
+            assert type(part) in {str, bool, int, float}
+            if isinstance(part, str):
+                part.encode()  # no lone surrogates
+            else:
+                assert math.isfinite(part)
+                assert isinstance(part, float) or -(1 << 63) <= part < 1 << 63
+
+
+def check_contained(done: Run) -> None:
+    """Assert what the policy repair promises: each span holds its children and its events."""
+    by_id = {span.span_id: span for span in done.spans}
+    for span in done.spans:
+        if span.parent_span_id:
+            parent = by_id[span.parent_span_id]
+            assert parent.start_ns <= span.start_ns < span.end_ns <= parent.end_ns, f"{parent}\n  > {span}"
+        assert all(span.start_ns <= event.time_ns <= span.end_ns for event in span.events)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,25 +9,25 @@ from bridging import (
     POLICIES,
     Run,
     check_balance,
+    check_contained,
     check_drained,
+    check_found_once,
+    check_spans,
     closing,
-    expected_mids,
     lines,
-    mids,
     readable,
     run,
     standard,
 )
-from hypothesis import given, note
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import cut, worn
 
 from sunbird_otel import Bridge, names
-from sunbird_otel._measure import measurements
 
 if TYPE_CHECKING:
     from sunbird_otel._findings import Finding
-    from sunbird_otel._signals import Signal, Span, SpanEvent
+    from sunbird_otel._signals import Signal
 
 SECOND = 1_000_000_000
 T0_NS = 1_795_154_400 * SECOND
@@ -134,17 +132,6 @@ def test_every_event_is_found_once(events: list[Any], policy: str, scope: str) -
     check_found_once(run(lines(events), policy=policy, trace_scope=scope), events)
 
 
-def check_found_once(done: Run, events: list[Any]) -> None:
-    """Assert that each event that could be read stands once in the output, or once among what was kept from it."""
-    accepted = readable(lines(events))
-    kept_out = Counter(finding.mid for finding in done.kept_out)
-    assert mids(done.signals) + kept_out == expected_mids(accepted)
-    points = Counter((name, float(value), e.ets_ns) for e in accepted for name, value in measurements(e))
-    found = Counter((p.attributes[names.METRIC_NAME], float(p.value), p.time_ns) for p in done.points)
-    assert found == points
-    assert done.tally.translated + sum(kept_out.values()) == len(accepted)
-
-
 @given(worn(), policies)
 def test_every_end_is_paired_orphaned_or_repeated(events: list[Any], policy: str) -> None:
     done = run(lines(events), policy=policy)
@@ -170,45 +157,6 @@ def test_spans_of_a_live_run_are_well_formed(data: st.DataObject, events: list[A
     check_spans(live_run(data, events, options))
 
 
-def check_spans(done: Run) -> None:
-    spans = done.spans
-    ids = {(span.trace_id, span.span_id) for span in spans}
-    assert len(ids) == len({span.span_id for span in spans}) == len(spans), "ids are unique"
-    for span in spans:
-        note(str(span))
-        assert len(span.trace_id) == 16
-        assert len(span.span_id) == 8
-        assert any(span.trace_id)
-        assert any(span.span_id)
-        assert 0 < span.start_ns < span.end_ns < 1 << 63
-        assert not span.parent_span_id or (span.trace_id, span.parent_span_id) in ids, "the parent was written"
-        assert span.parent_span_id != span.span_id
-        assert span.name
-        check_attributes(span)
-        for event in span.events:
-            assert event.name.startswith(names.EVENT_PREFIX)
-            check_attributes(event)
-        assert [event.time_ns for event in span.events] == sorted(event.time_ns for event in span.events)
-        for link in span.links:
-            assert (len(link.trace_id), len(link.span_id)) == (16, 8)
-            assert link.attributes
-
-
-def check_attributes(holder: Span | SpanEvent) -> None:
-    """Assert that each value is one that OTLP can carry."""
-    for key, value in holder.attributes.items():
-        assert key
-        parts = value if isinstance(value, list) else [value]
-        assert len({type(part) for part in parts}) == 1, "one type an array"
-        for part in parts:
-            assert type(part) in {str, bool, int, float}
-            if isinstance(part, str):
-                part.encode()  # no lone surrogates
-            else:
-                assert math.isfinite(part)
-                assert isinstance(part, float) or -(1 << 63) <= part < 1 << 63
-
-
 @given(worn(), scopes)
 def test_repair_puts_children_inside_their_parents(events: list[Any], scope: str) -> None:
     check_contained(run(lines(events), policy="repair", trace_scope=scope))
@@ -217,17 +165,6 @@ def test_repair_puts_children_inside_their_parents(events: list[Any], scope: str
 @given(st.data(), worn(), settings_of_a_live_run())
 def test_repair_contains_in_a_live_run_too(data: st.DataObject, events: list[Any], options: dict[str, Any]) -> None:
     check_contained(live_run(data, events, {**options, "policy": "repair"}))
-
-
-def check_contained(done: Run) -> None:
-    by_id = {span.span_id: span for span in done.spans}
-    for span in done.spans:
-        if span.parent_span_id:
-            parent = by_id[span.parent_span_id]
-            note(f"{parent}\n  > {span}")
-            assert parent.start_ns <= span.start_ns
-            assert span.end_ns <= parent.end_ns
-        assert all(span.start_ns <= event.time_ns <= span.end_ns for event in span.events)
 
 
 @given(worn())

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 from sunbird_otel._flow import Closed, Flow, FlowClosed, Inside, Lane, Measured, Outcome, events_of, lane_key
 from sunbird_otel._ids import span_of, trace_of
 from sunbird_otel._measure import measurements
-from sunbird_otel._open import OpenFlows
+from sunbird_otel._open import DEEPEST, OpenFlows
 from sunbird_otel._pairing import match_end, pairing_values, same_flow
 from sunbird_otel._parked import Parked
 from sunbird_otel._placing import Placing, begun_by
 from sunbird_otel._repair import Repairs
-from sunbird_otel._rules import ROOT, Closes, Opens
+from sunbird_otel._rules import Closes, Opens
 from sunbird_otel._ties import natural_order
 from sunbird_otel._told import Told
 
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from sunbird_otel._event import Event
     from sunbird_otel._rules import FlowRule, Rules
     from sunbird_otel._tally import Tally
-
-_DEEPEST: Final = 100
-"""Flows open in one lane; what nests deeper is a client that never writes END, not a hierarchy of content."""
 
 _LONGEST_REQUEST_MS: Final = 86_400_000
 _MS: Final = 1_000_000
@@ -66,7 +63,12 @@ class FlowEngine:
         self._told = Told(policy, tally, on_violation)
         self._open = OpenFlows(rules, idle_gap_ns)
         self._parked = Parked(rules, idle_gap_ns)
-        self._repairs = Repairs(rules, trace_scope, self._synthesise, self._admit)
+        self._repairs = Repairs[Flow](
+            rules,
+            lambda rule, child: self._synthesise(rule, child.opener, None, child.start_ns),
+            self._admit,
+            self._settle,
+        )
         self._placing = Placing(
             rules=rules,
             trace_scope=trace_scope,
@@ -142,7 +144,7 @@ class FlowEngine:
     def _start(self, event: Event, rule: FlowRule) -> None:
         self._evict(self._max_open - 1)  # first, since a lane that is looked up stays known only if it is used
         lane = self._open.lane_for(event, rule)
-        while rule.scope == "lane" and len(lane.stack) >= _DEEPEST:
+        while rule.scope == "lane" and len(lane.stack) >= DEEPEST:
             self._close(lane.stack[-1], "evicted")
         for flow in reversed(list(lane.stack)):
             if flow.rule.kind == rule.kind and flow in lane.stack and same_flow(event, flow):
@@ -151,7 +153,7 @@ class FlowEngine:
             self._auditing.add(lane.key)
         observed = self._observed_parent(event, rule, lane)
         flow = self._make(event, rule, lane, observed)
-        code = self._parent_violation(rule, observed)
+        code = rule.misplaced(_kinds(observed))
         around = None
         if code:
             self._violation(flow, code, event, rule, observed)
@@ -176,6 +178,11 @@ class FlowEngine:
         flow.marks.update(self._rules.marks_of_producer(event.pdata_id, event.pdata_pid))
         return flow
 
+    def _settle(self, flow: Flow, near: Flow | None) -> None:
+        scope = self._trace_scope
+        flow.trace_id = near.trace_id if near is not None else trace_of(flow.opener, flow.request_id, scope)
+        flow.span_id = span_of(flow.trace_id, f"synthetic {flow.kind}" if flow.synthetic else flow.kind, flow.opener)
+
     def _admit(self, flow: Flow, around: Flow | None = None) -> None:
         self._tally.opened += 1
         self._tally.open += 1
@@ -199,15 +206,6 @@ class FlowEngine:
         joined = self._open.joined(event, lambda flow: rule.accepts_parent(flow.kind))
         return joined or innermost
 
-    def _parent_violation(self, rule: FlowRule, parent: Flow | None) -> str:
-        if parent is None:
-            return "" if rule.accepts_parent(ROOT) else "missing_parent"
-        if not rule.accepts_parent(parent.kind):
-            return "wrong_parent"
-        if rule.within and all(flow.kind != rule.within for flow in parent.lineage()):
-            return "missing_parent"
-        return ""
-
     # --- Requests ----------------------------------------------------------------------------------------------------
 
     def _request(self, event: Event, rule: FlowRule) -> None:
@@ -223,7 +221,7 @@ class FlowEngine:
         if run is not None and run.rule.members == "child":
             parent = run
         flow = self._make(event, rule, None, parent)
-        flow.start_ns = event.ets_ns - _duration_ns(event, rule)
+        flow.start_ns = event.ets_ns - duration_ns(event, rule)
         flow.end_reason, flow.end_ns = "end", event.ets_ns
         self._gather(flow)
         if outside and owner is not None:
@@ -327,12 +325,10 @@ class FlowEngine:
         flow.workflow = rules.workflow_of(kinds, marks)
         self._tally.open -= 1
         self._tally.closed[flow.end_reason] += 1
-        if flow.end_reason != "end" and not flow.synthetic:
-            may = flow.rule.may_stay_open
-            if not ("*" in may or flow.workflow in may):
-                code = "unclosed_child" if flow.end_reason == "parent_end" else "missing_end"
-                flow.violations.append(code)
-                self._told.violation(code, flow.opener, f"END of the {flow.kind}", f"closed by {flow.end_reason}")
+        if flow.end_reason != "end" and not flow.synthetic and flow.rule.must_end(flow.workflow):
+            code = "unclosed_child" if flow.end_reason == "parent_end" else "missing_end"
+            flow.violations.append(code)
+            self._told.violation(code, flow.opener, f"END of the {flow.kind}", f"closed by {flow.end_reason}")
         flow.end_ns = max(flow.end_ns, flow.start_ns + 1)
         if self._told.repairs:
             self._repairs.contain(flow)
@@ -362,7 +358,7 @@ class FlowEngine:
     def _missing_home(self, rule: FlowRule, event: Event, innermost: Flow | None) -> Flow:
         flow = self._synthesise(rule, event, innermost, event.ets_ns)
         around = None
-        if self._parent_violation(rule, innermost):
+        if rule.misplaced(_kinds(innermost)):
             around = self._repairs.parent(flow, innermost)
         self._admit(flow, around)
         return flow
@@ -379,7 +375,11 @@ class FlowEngine:
         self._told.violation(code, event, expected, found)
 
 
-def _duration_ns(event: Event, rule: FlowRule) -> int:
+def _kinds(flow: Flow | None) -> list[str]:
+    return [outer.kind for outer in flow.lineage()] if flow is not None else []
+
+
+def duration_ns(event: Event, rule: FlowRule) -> int:
     """Return how long a request took; 0 when it does not say or what it says cannot be."""
     value = event.params.get(rule.duration.partition(".")[2])
     if isinstance(value, str):

@@ -18,6 +18,9 @@ _QUIET_LANES: Final = 50_000
 """Lanes without an open flow that are remembered for their closed ones."""
 
 
+DEEPEST: Final = 100
+"""Flows in each other that one lane or one session may have; what nests deeper is a client that never writes END."""
+
 _LOOKED_AT: Final = 256
 """Flows of one session that are looked at for a join: an id that many share must not cost their number."""
 
@@ -120,8 +123,8 @@ class OpenFlows:
         best: Flow | None = None
         best_rank = (-1, 0)
         for number, flow in enumerate(self.of_session(event)):
-            rank = (sum(1 for _ in flow.ancestors()), -number)
-            if rank > best_rank and flow.opener.ets_ns <= event.ets_ns and may(flow):
+            rank = (sum(1 for _ in islice(flow.ancestors(), DEEPEST)), -number)
+            if best_rank < rank < (DEEPEST, -number) and flow.opener.ets_ns <= event.ets_ns and may(flow):
                 best, best_rank = flow, rank
         return best
 

@@ -51,7 +51,7 @@ class Placing:
         trace_scope: str,
         flows: OpenFlows,
         parked: Parked,
-        repairs: Repairs,
+        repairs: Repairs[Flow],
         told: Told,
         make_home: Callable[[FlowRule, Event, Flow | None], Flow],
     ) -> None:

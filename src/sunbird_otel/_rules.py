@@ -7,7 +7,7 @@ records and the questions that the engine asks of them; :mod:`sunbird_otel._rule
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -150,6 +150,18 @@ class FlowRule:
     def accepts_parent(self, kind: str) -> bool:
         """Tell whether a flow of this kind may stand directly in ``kind`` (or at the root) without a mark."""
         return kind in self.parents or kind in self.tolerates
+
+    def misplaced(self, around: Sequence[str]) -> str:
+        """Return the code that a flow of this kind breaks inside flows of the kinds ``around``, the nearest first."""
+        if not around:
+            return "" if self.accepts_parent(ROOT) else "missing_parent"
+        if not self.accepts_parent(around[0]):
+            return "wrong_parent"
+        return "missing_parent" if self.within and self.within not in around else ""
+
+    def must_end(self, workflow: str) -> bool:
+        """Tell whether a flow of this kind is marked when it is closed without its END in ``workflow``."""
+        return ANY not in self.may_stay_open and workflow not in self.may_stay_open
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ from sunbird_otel._signals import Attributes, Link, MetricPoint, Resource, Signa
 if TYPE_CHECKING:
     from sunbird_otel._event import Event
 
-_METRIC_DESCRIPTION: Final = "A measurement that a Sunbird METRICS event carried"
+METRIC_DESCRIPTION: Final = "A measurement that a Sunbird METRICS event carried"
 
 
 def translate(outcome: FlowClosed | FlowSegment | Lone | Measured) -> list[Signal]:
@@ -190,7 +190,7 @@ def _metric_points(event: Event) -> list[MetricPoint]:
     return [
         MetricPoint(
             name=names.METRIC,
-            description=_METRIC_DESCRIPTION,
+            description=METRIC_DESCRIPTION,
             unit="1",
             value=value,
             time_ns=event.ets_ns,

@@ -7,6 +7,12 @@ exit codes and what catches errors, :mod:`._screen` what writes to the two outpu
 
 from __future__ import annotations
 
-from sunbird_otel.cli._app import main
-
 __all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line; the process ends with an exit code."""
+    # The plugin takes its settings from this package, and a service must not load the commands for them.
+    from sunbird_otel.cli._app import main as run
+
+    run()
