@@ -107,11 +107,11 @@ def run(events: Iterable[object], **options: Any) -> Run:
     return done
 
 
-def readable(documents: Iterable[object]) -> list[Event]:
+def readable(documents: Iterable[object], limits: Limits | None = None) -> list[Event]:
     """Return the events of ``documents`` that can be read, without copies."""
     found: dict[bytes, Event] = {}
     for document in documents:
-        for item in decode(document, None, Limits()):
+        for item in decode(document, None, limits or Limits()):
             if isinstance(item, Event):
                 found.setdefault(item.payload, item)
     return list(found.values())
@@ -168,9 +168,9 @@ def lines(events: Iterable[object]) -> list[bytes]:
     return [json.dumps(event).encode() for event in events]
 
 
-def check_found_once(done: Run, events: Iterable[object]) -> None:
+def check_found_once(done: Run, documents: Iterable[object], limits: Limits | None = None) -> None:
     """Assert that each event that could be read stands once in the output, or once among what was kept from it."""
-    accepted = readable(lines(events))
+    accepted = readable(documents, limits)
     kept_out = Counter(finding.mid for finding in done.kept_out)
     assert mids(done.signals) + kept_out == expected_mids(accepted)
     points = Counter((name, float(value), e.ets_ns) for e in accepted for name, value in measurements(e))

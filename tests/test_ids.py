@@ -49,7 +49,7 @@ def test_a_session_without_did_has_a_trace_of_its_own() -> None:
 
 @pytest.mark.parametrize("field", ["channel", "did", "sid"])
 def test_another_channel_device_or_session_is_another_trace(field: str) -> None:
-    other = replace(MOBILE, **{field: "other"})  # type: ignore[arg-type]  # each of them is a text
+    other = replace(MOBILE, **{field: "other"})
     assert traces(run([MOBILE.start(0, "session")])).isdisjoint(traces(run([other.start(0, "session")])))
 
 

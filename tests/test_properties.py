@@ -124,12 +124,12 @@ def live_run(data: st.DataObject, events: list[Any], options: dict[str, Any]) ->
 
 @given(st.data(), worn(), settings_of_a_live_run())
 def test_the_accounts_balance_at_every_step(data: st.DataObject, events: list[Any], options: dict[str, Any]) -> None:
-    check_found_once(live_run(data, events, options), events)
+    check_found_once(live_run(data, events, options), lines(events))
 
 
 @given(worn(), policies, scopes)
 def test_every_event_is_found_once(events: list[Any], policy: str, scope: str) -> None:
-    check_found_once(run(lines(events), policy=policy, trace_scope=scope), events)
+    check_found_once(run(lines(events), policy=policy, trace_scope=scope), lines(events))
 
 
 @given(worn(), policies)
@@ -197,7 +197,30 @@ def test_small_segments_lose_nothing(policy: str, events: list[Any]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sunbird_otel._placing.SPAN_EVENTS", 2)
         done = run(lines(events), policy=policy)
-    check_found_once(done, events)
+    check_found_once(done, lines(events))
+    check_spans(done)
+    if policy == "repair":
+        check_contained(done)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@given(data=st.data(), events=worn())
+def test_small_bounds_on_what_is_remembered_lose_nothing(policy: str, data: st.DataObject, events: list[Any]) -> None:
+    bounds = {
+        "_open._QUIET_LANES": 1,
+        "_open._LOOKED_AT": 2,
+        "_open.DEEPEST": 3,
+        "_flows.DEEPEST": 3,
+        "_parked._MOST_EVENTS": 1,
+        "_parked._REMEMBERED_REQUESTS": 1,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, bound in bounds.items():
+            patch.setattr(f"sunbird_otel.{name}", bound)
+        documents = lines(events)
+        done = run(documents, policy=policy)
+        assert run(data.draw(st.permutations(documents)), policy=policy).text == done.text
+    check_found_once(done, documents)
     check_spans(done)
     if policy == "repair":
         check_contained(done)
