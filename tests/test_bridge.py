@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from bridging import POLICIES, Run, check_balance, check_contained, check_drained, check_spans, run, standard
-from events import MOBILE, PLATFORM, PLAYER, PORTAL, T0, Event
+from events import JOB, MOBILE, PLATFORM, PLAYER, PORTAL, T0, Event, content, correlation
 from strategies import BENIGN, UNREADABLE
 
 from sunbird_otel import Bridge, names
@@ -19,6 +20,7 @@ from sunbird_otel.errors import ConfigError
 from sunbird_otel.sources.files import Document, read
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from sunbird_otel._signals import Signal
@@ -205,11 +207,51 @@ def test_devices_that_share_a_session_id_do_not_nest_without_bound(policy: str) 
     assert run(events, policy=policy, idle_gap=1 << 60).tally.closed == {"drain": 1_500}
 
 
+def sessions(number: int) -> list[Event]:
+    clients = (replace(PORTAL, did=f"d{n}", sid=f"s{n}") for n in range(number))
+    return [client.start(0, "session") for client in clients]
+
+
+def plays_of_a_session(number: int) -> list[Event]:
+    clients = (replace(PORTAL, did=f"d{n}") for n in range(number))
+    return [PORTAL.start(0, "session"), *(client.start(1, "content") for client in clients)]
+
+
+def plays_at_one_time(number: int) -> list[Event]:
+    objects = [content(f"do_{n}") for n in range(number)]
+    return [write(0, "content", object=one) for one in objects for write in (PLAYER.start, PLAYER.end)]
+
+
+def events_of_plays_at_one_time(number: int) -> list[Event]:
+    return [*(PLAYER.interact(0, f"i{n}") for n in range(number)), *plays_at_one_time(number // 4)]
+
+
+def runs_of_a_job(number: int) -> list[Event]:
+    runs = [correlation(JobRun=f"r{n}") for n in range(number)]
+    starts = [JOB.job_start(n / 1000, cdata=cdata) for n, cdata in enumerate(runs)]
+    return [*starts, *(JOB.job_end(100 + n / 1000, cdata=cdata) for n, cdata in enumerate(runs))]
+
+
+def logs_of_a_request(number: int) -> list[Event]:
+    request = correlation(Request="r")
+    logs = [PLATFORM.log(n / 1000, cdata=request) for n in range(number)]
+    return [*logs, *(PLATFORM.api_access(100 + n / 1000, cdata=request) for n in range(number))]
+
+
 @pytest.mark.slow
-def test_the_cost_of_an_open_flow_does_not_grow_with_their_number() -> None:
-    """What grows with the square of the open flows would not come to an end here."""
-    clients = (replace(PORTAL, did=f"d{number}", sid=f"s{number}") for number in range(50_000))
-    assert run((client.start(0, "session") for client in clients), lateness=0).tally.opened == 50_000
+@pytest.mark.parametrize(
+    "write",
+    [sessions, plays_of_a_session, plays_at_one_time, events_of_plays_at_one_time, runs_of_a_job, logs_of_a_request],
+)
+def test_work_grows_with_the_input_and_not_with_its_square(write: Callable[[int], list[Event]]) -> None:
+    def seconds(number: int) -> float:
+        events = write(number)
+        begun = time.process_time()
+        run(events)
+        return time.process_time() - begun
+
+    # Four times the input takes four times as long, and sixteen times when each event is compared with each other.
+    assert seconds(2_000) < 8 * seconds(500) + 0.2
 
 
 # --- Real telemetry --------------------------------------------------------------------------------------------------

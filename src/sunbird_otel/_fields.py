@@ -67,6 +67,10 @@ def attribute_value(value: Any) -> AttributeValue | None:  # noqa: PLR0911 - one
 
 
 def _put(attributes: Attributes, key: str, value: Any) -> None:
+    if type(value) is str:  # most are
+        if value:
+            attributes[key] = value
+        return
     converted = attribute_value(value)
     if converted is not None:
         attributes[key] = converted

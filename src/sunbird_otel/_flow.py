@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from sunbird_otel._event import ANONYMOUS, Event
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
     from sunbird_otel._rules import FlowRule
+
+_LOOKED_AT: Final = 256
+"""Open flows of one lane that are looked at: their number must not become each event's cost."""
 
 _REMEMBERED_FLOWS: Final = 8
 """Closed flows that a lane remembers, to know a repeated END and to answer a late event."""
@@ -113,6 +117,10 @@ class Lane:
     stack: list[Flow] = field(default_factory=list[Flow])
     closed: deque[Closed] = field(default_factory=lambda: deque[Closed](maxlen=_REMEMBERED_FLOWS))
     changed_ns: int = 0
+
+    def newest(self) -> Iterator[Flow]:
+        """Yield the open flows, the newest first; of very many (runs of a job that nobody ends) not all."""
+        return islice(reversed(self.stack), _LOOKED_AT)
 
 
 def lane_key(event: Event, scope: str) -> Hashable:

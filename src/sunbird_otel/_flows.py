@@ -99,7 +99,7 @@ class FlowEngine:
         role = self._rules.role(event)
         if isinstance(role, Opens) and not role.rule.whole:
             lane = self._open.lane(event, role.rule)
-            if lane is None or lane.changed_ns > event.ets_ns:
+            if lane is not None and lane.changed_ns > event.ets_ns:
                 self._placing.place(event)
                 return self._told.take()
         self._process(event)
@@ -146,8 +146,8 @@ class FlowEngine:
         lane = self._open.lane_for(event, rule)
         while rule.scope == "lane" and len(lane.stack) >= DEEPEST:
             self._close(lane.stack[-1], "evicted")
-        for flow in reversed(list(lane.stack)):
-            if flow.rule.kind == rule.kind and flow in lane.stack and same_flow(event, flow):
+        for flow in list(lane.newest()):
+            if flow.rule.kind == rule.kind and same_flow(event, flow) and flow in lane.stack:
                 self._close(flow, "restart")
         if rule.scope == "producer":
             self._auditing.add(lane.key)
@@ -285,7 +285,7 @@ class FlowEngine:
 
     def _match(self, event: Event, rule: FlowRule) -> Flow | None:
         lane = self._open.lane(event, rule)
-        flow = match_end(event, rule, begun_by(event, reversed(lane.stack))) if lane else None
+        flow = match_end(event, rule, begun_by(event, lane.newest())) if lane else None
         if flow is None and rule.scope == "lane":
             joined = [f for f in self._open.of_session(event) if f.opener.pdata_id == event.pdata_id]
             flow = match_end(event, rule, begun_by(event, joined))

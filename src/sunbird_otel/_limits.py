@@ -29,7 +29,7 @@ class Limits:
     """Levels of objects and arrays in one event; events of the specification need fewer than ten."""
 
     string_bytes: int = 262_144
-    """Length of one text value in characters (as UTF-8 it may take up to four times as many bytes).
+    """Length of one text value in bytes of UTF-8.
 
     A quarter of an event of the largest size: room for a stack trace, too little to fill a span.
     """

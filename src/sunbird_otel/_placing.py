@@ -121,7 +121,7 @@ class Placing:
         """Return the open run that flows of ``rule`` from the producer of ``event`` are members of."""
         owner = self._rules.by_kind.get(rule.member_of)
         lane = self._open.lane(event, owner) if owner is not None else None
-        return next((flow for flow in reversed(lane.stack) if flow.rule is owner), None) if lane is not None else None
+        return next((flow for flow in lane.newest() if flow.rule is owner), None) if lane is not None else None
 
     def _innermost(self, event: Event) -> Flow | None:
         lane = self._open.lane(event)
@@ -142,7 +142,7 @@ class Placing:
         for rule in self._producer_rules:
             if event.eid in rule.holds:
                 runs = self._open.lane(event, rule)
-                run = match_end(event, rule, begun_by(event, reversed(runs.stack))) if runs is not None else None
+                run = match_end(event, rule, begun_by(event, runs.newest())) if runs is not None else None
                 if run is not None:
                     return run
         return self._open.joined(event, holds)

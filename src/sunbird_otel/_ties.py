@@ -14,6 +14,7 @@ What is left equal is ordered by the events' canonical text.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sunbird_otel._flow import lane_key
@@ -22,13 +23,70 @@ from sunbird_otel._pairing import read
 from sunbird_otel._rules import Closes, Opens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from sunbird_otel._event import Event
     from sunbird_otel._rules import FlowRule, Role, Rules
 
 _BEFORE_ENDS, _ENDS, _STARTS, _AFTER_STARTS, _ENDS_OF_STARTS = range(5)
 _IDENTIFYING = ("cdata.PlaySession", "object.id")
+_EVERY_LANE = "every lane"
+
+_COMPARED = 64
+"""STARTs of one kind, lane and time with which an END is compared; comparing more would cost their square."""
+
+
+@dataclass(slots=True)
+class _Marks:
+    """What the STARTs, or the ENDs, of one lane and time carry to be known by."""
+
+    values: dict[str, set[str]] = field(default_factory=lambda: {path: set() for path in _IDENTIFYING})
+
+    def add(self, event: Event) -> None:
+        for path, values in self.values.items():
+            values.add(read(event, path))
+
+
+class _Moment:
+    """The events of one time, indexed so that each is looked at once."""
+
+    def __init__(self, events: list[Event], roles: list[Role]) -> None:
+        self.starts: dict[tuple[str, Hashable], list[Event]] = {}
+        self._starting: dict[Hashable, _Marks] = {}
+        self._ending: dict[Hashable, _Marks] = {}
+        for event, role in zip(events, roles, strict=True):
+            rule = _starts(role)
+            if rule is not None:
+                self.starts.setdefault((rule.kind, lane_key(event, rule.scope)), []).append(event)
+                marks = self._starting
+            elif isinstance(role, Closes):
+                marks = self._ending
+            else:
+                continue
+            for lane in (lane_key(event, "lane"), _EVERY_LANE):
+                marks.setdefault(lane, _Marks()).add(event)
+
+    def own_start(self, end: Event, rule: FlowRule) -> bool:
+        """Tell whether the flow that ``end`` closes starts now, too."""
+        starts = self.starts.get((rule.kind, lane_key(end, rule.scope)), ())
+        return len(starts) <= _COMPARED and any(_same_flow(end, start, rule) for start in starts)
+
+    def belongs_to_end(self, event: Event) -> bool:
+        """Tell whether ``event`` belongs to a flow that ends now rather than to one that starts now."""
+        lane: Hashable = lane_key(event, "lane")
+        if lane not in self._ending and lane not in self._starting:
+            lane = _EVERY_LANE
+        ending, starting = self._ending.get(lane), self._starting.get(lane)
+        if ending is None:
+            return False
+        for path in _IDENTIFYING:
+            mine = read(event, path)
+            if mine and starting is not None and mine in starting.values[path]:
+                return False
+            if mine and mine in ending.values[path]:
+                return True
+        # What names no object came after the END of one that has an object: the page that the user returned to.
+        return starting is None and ending.values["object.id"] == {""}
 
 
 def natural_order(
@@ -39,23 +97,20 @@ def natural_order(
     ``closes_open_flow`` tells whether an END matches a flow that was open before this time.
     """
     roles = [rules.role(event) for event in events]
-    starts = [(event, rule) for event, role in zip(events, roles, strict=True) if (rule := _starts(role)) is not None]
-    ends = [event for event, role in zip(events, roles, strict=True) if isinstance(role, Closes)]
-    if not starts and not ends and not any(isinstance(role, Opens) for role in roles):
+    if not any(roles):
         return sorted(events, key=lambda event: event.payload)
+    moment = _Moment(events, roles)
 
     def rank(entry: tuple[Event, Role]) -> tuple[int, int, int, str, bytes]:
         event, role = entry
         if isinstance(role, Closes):
             depth = -rules.depth[role.rule.kind]
-            own = any(_same_flow(event, start, role.rule, opened) for start, opened in starts)
-            if own and not closes_open_flow(event, role.rule):
-                return (_ENDS_OF_STARTS, 0, depth, "", event.payload)
-            return (_ENDS, 0, depth, "", event.payload)
+            late = moment.own_start(event, role.rule) and not closes_open_flow(event, role.rule)
+            return (_ENDS_OF_STARTS if late else _ENDS, 0, depth, "", event.payload)
         rule = _starts(role)
         if rule is not None:
             return (_STARTS, 0, rules.depth[rule.kind], _ladder(event), event.payload)
-        phase = _BEFORE_ENDS if _belongs_to_end(event, ends, [start for start, _ in starts]) else _AFTER_STARTS
+        phase = _BEFORE_ENDS if moment.belongs_to_end(event) else _AFTER_STARTS
         return (phase, 1 if isinstance(role, Opens) else 0, 0, "", event.payload)
 
     ranked = sorted(zip(events, roles, strict=True), key=rank)
@@ -72,33 +127,9 @@ def _ladder(event: Event) -> str:
     return str(len(rollup)) if is_object(rollup) else "0"
 
 
-def _same_flow(end: Event, start: Event, end_rule: FlowRule, start_rule: FlowRule) -> bool:
-    if end_rule.kind != start_rule.kind:
-        return False
-    if lane_key(end, end_rule.scope) != lane_key(start, start_rule.scope):
-        return False
-    fields = {path for key in end_rule.pair for path in key}
-    for path in fields:
+def _same_flow(end: Event, start: Event, rule: FlowRule) -> bool:
+    for path in {path for key in rule.pair for path in key}:
         mine, theirs = read(end, path), read(start, path)
         if mine and theirs and mine != theirs:
             return False
     return True
-
-
-def _belongs_to_end(event: Event, ends: list[Event], starts: list[Event]) -> bool:
-    """Tell whether ``event`` belongs to a flow that ends now rather than to one that starts now."""
-    lane = lane_key(event, "lane")
-    near_ends = [end for end in ends if lane_key(end, "lane") == lane]
-    near_starts = [start for start in starts if lane_key(start, "lane") == lane]
-    if not near_ends and not near_starts:
-        near_ends, near_starts = ends, starts
-    if not near_ends:
-        return False
-    for path in _IDENTIFYING:
-        mine = read(event, path)
-        if mine and any(read(start, path) == mine for start in near_starts):
-            return False
-        if mine and any(read(end, path) == mine for end in near_ends):
-            return True
-    # What names no object came after the END of one that has an object: the page that the user returned to.
-    return not near_starts and not any(read(end, "object.id") for end in near_ends)
