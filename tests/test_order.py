@@ -238,6 +238,18 @@ def test_the_end_of_a_flow_that_also_starts_now_comes_last() -> None:
     assert told(events) == done.tree()
 
 
+def test_what_starts_and_ends_now_ends_before_what_is_around_it() -> None:
+    events = [
+        MOBILE.start(0, "session"),
+        MOBILE.end(1, "session"),
+        PLAYER.end(1, "content", object=P1),
+        PLAYER.start(1, "content", object=P1),
+    ]
+    done = run(events)
+    assert done.tree(like="") == "session > player"
+    assert (done.tally.paired, dict(done.tally.violations)) == (2, {})
+
+
 def test_an_end_and_a_start_of_one_content_at_one_time_are_two_plays_when_one_was_open() -> None:
     events = [
         MOBILE.start(0, "session"),

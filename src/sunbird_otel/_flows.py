@@ -149,7 +149,7 @@ class FlowEngine:
         for flow in list(lane.newest()):
             if flow.rule.kind == rule.kind and same_flow(event, flow) and flow in lane.stack:
                 self._close(flow, "restart")
-        if rule.scope == "producer":
+        if rule.members:
             self._auditing.add(lane.key)
         observed = self._observed_parent(event, rule, lane)
         flow = self._make(event, rule, lane, observed)
@@ -251,7 +251,7 @@ class FlowEngine:
 
     def _end(self, event: Event, rule: FlowRule) -> None:
         flow = self._match(event, rule)
-        if rule.scope == "producer":
+        if rule.members:
             self._auditing.add(lane_key(event, rule.scope))
         if flow is not None and flow.closer is None:
             self._close_by(flow, event)

@@ -7,7 +7,7 @@ that gives the natural tree is:
 2. the ENDs of flows that were open before, the innermost kind first,
 3. the STARTs, the outermost kind first,
 4. what belongs to a flow that starts now; a request after the events that it gathers,
-5. the ENDs of flows that also start now.
+5. the ENDs of flows that also start now, and of what is around those.
 
 What is left equal is ordered by the events' canonical text.
 """
@@ -100,13 +100,21 @@ def natural_order(
     if not any(roles):
         return sorted(events, key=lambda event: event.payload)
     moment = _Moment(events, roles)
+    # How deep the flows of each lane stand that start and end now: what ends around them ends after them.
+    brief: dict[Hashable, int] = {}
+    own: set[int] = set()
+    for event, role in zip(events, roles, strict=True):
+        if isinstance(role, Closes) and moment.own_start(event, role.rule) and not closes_open_flow(event, role.rule):
+            lane = lane_key(event, role.rule.scope)
+            brief[lane] = max(brief.get(lane, 0), rules.depth[role.rule.kind])
+            own.add(id(event))
 
     def rank(entry: tuple[Event, Role]) -> tuple[int, int, int, str, bytes]:
         event, role = entry
         if isinstance(role, Closes):
-            depth = -rules.depth[role.rule.kind]
-            late = moment.own_start(event, role.rule) and not closes_open_flow(event, role.rule)
-            return (_ENDS_OF_STARTS if late else _ENDS, 0, depth, "", event.payload)
+            depth = rules.depth[role.rule.kind]
+            after = id(event) in own or depth < brief.get(lane_key(event, role.rule.scope), 0)
+            return (_ENDS_OF_STARTS if after else _ENDS, 0, -depth, "", event.payload)
         rule = _starts(role)
         if rule is not None:
             return (_STARTS, 0, rules.depth[rule.kind], _ladder(event), event.payload)

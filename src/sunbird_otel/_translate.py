@@ -74,7 +74,7 @@ def _flow_span(flow: Flow) -> Span:
     else:
         attributes[names.START_MID] = opener.mid
         object_attributes(attributes, opener)
-        open_attributes(attributes, opener, is_job=opener.eid.startswith("JOB_"))
+        open_attributes(attributes, opener, is_job=flow.kind == "job")
         if flow.closer is not None:
             close_attributes(attributes, flow.closer, opener)
             if any(read(flow.closer, path).casefold() in values for path, values in rule.fails):
