@@ -41,6 +41,7 @@ class View:
 
     @property
     def shown_time(self) -> str:
+        self.settle()
         return (self.text("#axis-label")).removeprefix("Flows; ").removesuffix(" shown, UTC")
 
     def text(self, selector: str) -> str:

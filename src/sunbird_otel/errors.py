@@ -6,7 +6,8 @@
     ├── ConfigError    an option, environment variable or configuration file is wrong
     ├── RuleError      a workflow file is wrong
     ├── SourceError    an input could not be read, or not to its end
-    └── SinkError      an output could not be delivered
+    ├── SinkError      an output could not be delivered
+    └── TelemetryError an event was not emitted (sunbird_otel.emit)
 
 Bad telemetry is not an error: it is refused as a value (:class:`sunbird_otel.Finding`), counted, and kept.
 """

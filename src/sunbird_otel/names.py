@@ -100,7 +100,12 @@ SYNTHETIC: Final = _name(
     "eid, edata.type",
 )
 LINK_TYPE: Final = _name(
-    "sunbird.link.type", "link", "string", "why the spans are linked: service_run, request, closed_flow", "flow engine"
+    "sunbird.link.type",
+    "link",
+    "string",
+    "why the spans are linked: service_run, request, closed_flow; by the plugin, a request that stands in another "
+    "trace: session, device, request, and previous_day for a session from before midnight (UTC)",
+    "flow engine, plugin",
 )
 
 # --- Fields that many events share -------------------------------------------------------------------------------
@@ -155,6 +160,12 @@ METRIC_NAME: Final = _name(
 )
 METRIC_SYSTEM: Final = _name("sunbird.metrics.system", "metric point", "string", "measured system", "edata.system")
 METRIC_SUBSYSTEM: Final = _name("sunbird.metrics.subsystem", "metric point", "string", "part of it", "edata.subsystem")
+
+EVENTS: Final = _name("sunbird.events", "metric (counter, unit {event})", "int", "emitted events", "the emitter")
+EID: Final = _name("sunbird.eid", "metric point", "string", "kind of the event", "eid")
+FLOW_DURATION: Final = _name(
+    "sunbird.flow.duration", "metric (histogram, unit s)", "float", "how long flows lasted", "the emitter"
+)
 
 # --- Requests (LOG api_access, ACCESS) ---------------------------------------------------------------------------
 

@@ -50,6 +50,13 @@ class LockFile:
             os.close(self._fd)
             self._fd = None
 
+    def forget(self) -> None:
+        """Let go of a lock that another process holds: in a forked child, which has a copy of its parent's."""
+        if self._fd is not None:
+            # No unlock: parent and child share it, and it ends with the last of their descriptors.
+            os.close(self._fd)
+            self._fd = None
+
     def _is_ours(self, fd: int) -> bool:
         try:
             return os.path.samestat(os.fstat(fd), self._path.stat())

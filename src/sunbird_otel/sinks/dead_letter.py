@@ -105,7 +105,7 @@ class DeadLetters:
             return os.fdopen(fd, "wb")
         fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, _MODE)
         file = os.fdopen(fd, "wb", buffering=0)
-        if _ends_amid_a_line(self.path):
+        if ends_amid_a_line(self.path):
             file.write(b"\n")
         return file
 
@@ -137,7 +137,7 @@ class DeadLetters:
         return self._failure
 
 
-def _ends_amid_a_line(path: Path) -> bool:
+def ends_amid_a_line(path: Path) -> bool:
     """Tell whether an earlier writer was cut off, so that the next line must not join its last."""
     if not path.is_file() or path.stat().st_size == 0:
         return False

@@ -15,6 +15,7 @@ from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untype
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
 from sunbird_otel.errors import ConfigError
+from sunbird_otel.sinks._text import one_line
 from sunbird_otel.sinks.otlp.request import KINDS
 from sunbird_otel.sinks.otlp.transport import (
     USER_AGENT,
@@ -25,7 +26,6 @@ from sunbird_otel.sinks.otlp.transport import (
     Refused,
     TooLarge,
     accepted,
-    one_line,
 )
 
 if TYPE_CHECKING:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import re
 import ssl
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from typing import TYPE_CHECKING
 
-import urllib3
 from google.protobuf.json_format import Parse, ParseError
 from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # its stubs lack py.typed
-from urllib3.exceptions import HTTPError, InvalidHeader, SSLError
+from urllib3.exceptions import HTTPError, SSLError
 
 from sunbird_otel.errors import ConfigError
+from sunbird_otel.sinks._text import one_line
+from sunbird_otel.sinks._web import connections, retry_after, why
 from sunbird_otel.sinks.otlp.request import KINDS, to_json
 from sunbird_otel.sinks.otlp.transport import (
     USER_AGENT,
@@ -26,10 +24,11 @@ from sunbird_otel.sinks.otlp.transport import (
     Refused,
     TooLarge,
     accepted,
-    one_line,
 )
 
 if TYPE_CHECKING:
+    import urllib3
+
     from sunbird_otel.sinks.otlp.request import Request
     from sunbird_otel.sinks.otlp.settings import Destination
 
@@ -40,15 +39,12 @@ _REDIRECT = range(300, 400)
 _MAX_RESPONSE = 1 << 20
 # How the first frame of an HTTP/2 server looks to who expects a status line.
 _HTTP2 = r"BadStatusLine('\x00\x00"
-# What urllib3 puts before the reason; the address stands in the message around it.
-_POOL = re.compile(r"^HTTPS?Connection(Pool)?\([^)]*\): ")
 
 
 class HttpTransport:
     """Posts requests to one URL.
 
-    The proxies of the environment (``HTTPS_PROXY``, ``NO_PROXY`` ...) are used. Redirects are not followed: a POST
-    with credentials is not carried to where nobody sent it.
+    Redirects are not followed: a POST with credentials is not carried to where nobody sent it.
     """
 
     def __init__(self, destination: Destination) -> None:
@@ -62,15 +58,8 @@ class HttpTransport:
         }
         if self._gzip:
             self._headers["content-encoding"] = "gzip"
-        options: dict[str, Any] = {
-            "maxsize": 1,
-            "retries": False,
-            "timeout": urllib3.Timeout(total=destination.timeout),
-            "ssl_context": _ssl_context(destination) if destination.secure else None,
-        }
-        parts = urlsplit(self._url)
-        proxy = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
-        self._pool = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
+        context = _ssl_context(destination) if destination.secure else None
+        self._pool = connections(self._url, timeout=destination.timeout, context=context)
 
     def send(self, request: Request) -> Answer:
         """Post once."""
@@ -93,7 +82,7 @@ class HttpTransport:
         except (HTTPError, OSError) as error:
             if _HTTP2 in str(error):
                 return Refused("it speaks HTTP/2, as gRPC does: try --protocol grpc")
-            return Busy(one_line(_POOL.sub("", str(error))) or type(error).__name__)
+            return Busy(why(error))
         return self._answer(request, response, content)
 
     def close(self) -> None:
@@ -108,7 +97,7 @@ class HttpTransport:
         told = _told(media, content)
         reason = f"HTTP {status}" + (f" ({response.reason})" if response.reason else "") + (f": {told}" if told else "")
         if status in _BUSY:
-            return Busy(reason, _retry_after(response))
+            return Busy(reason, retry_after(response))
         if status == _TOO_LARGE:
             return TooLarge(reason)
         if status == _NOT_FOUND:
@@ -144,13 +133,6 @@ def _told(media: str, content: bytes) -> str:
     if media == "text/html":
         return ""
     return one_line(content.decode("utf-8", "replace"))
-
-
-def _retry_after(response: urllib3.BaseHTTPResponse) -> float | None:
-    try:
-        return urllib3.Retry().get_retry_after(response)
-    except InvalidHeader:
-        return None
 
 
 def _ssl_context(destination: Destination) -> ssl.SSLContext:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from typing import Protocol as TypingProtocol
 
 from sunbird_otel._version import __version__
+from sunbird_otel.sinks._text import one_line
 from sunbird_otel.sinks.otlp.request import KINDS
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from sunbird_otel.sinks.otlp.request import Kind, Request
 
 USER_AGENT = f"sunbird-otel/{__version__}"
-_MAX_TEXT = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,3 @@ def accepted(kind: Kind, response: Message) -> Accepted:
     """Return the answer that a decoded export response stands for."""
     partial: Any = getattr(response, "partial_success")  # noqa: B009  no common type has the field
     return Accepted(getattr(partial, KINDS[kind].rejected), one_line(partial.error_message))
-
-
-def one_line(text: str) -> str:
-    """Return the text of a stranger as something that can stand in a sentence."""
-    clean = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return clean if len(clean) <= _MAX_TEXT else clean[:_MAX_TEXT] + "..."
