@@ -46,6 +46,13 @@ test: $(STAMP) ## Run the tests, without those marked slow
 test-slow: $(STAMP) ## Run the tests marked slow
 	@$(PYTEST) -m slow $(ARGS)
 
+# The oldest OpenTelemetry that pyproject.toml allows, in a virtual environment of its own.
+OLDEST := .venv-oldest
+
+.PHONY: test-oldest
+test-oldest: $(OLDEST)/.installed ## Run the tests of the emitter and the plugin on the oldest OpenTelemetry that we support
+	@$(OLDEST)/bin/python -m pytest -q -n $(JOBS) -m 'not slow' tests/test_plugin_*.py tests/test_emit*.py tests/test_parity.py tests/test_testing.py $(ARGS)
+
 .PHONY: lint
 lint: $(STAMP) ## Check style and types (ruff, mypy, pyright, all strict)
 	@$(BIN)/ruff check
@@ -84,8 +91,15 @@ constraints: ## Resolve constraints.txt anew, to the newest versions that pyproj
 
 .PHONY: clean
 clean: ## Remove what make and the tools have made
-	@rm -rf $(VENV) $(VENV)-constraints $(DEMO) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(VENV)-constraints $(OLDEST) $(DEMO) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(OLDEST)/.installed: pyproject.toml constraints-oldest.txt src/sunbird_otel/_version.py
+	@echo 'Installing into $(OLDEST) ...'
+	@test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -r constraints-oldest.txt hatchling editables
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
 
 $(STAMP): pyproject.toml constraints.txt src/sunbird_otel/_version.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \

@@ -139,7 +139,7 @@ class AlwaysRecord(Sampler):
     def __init__(self, *, sampled: bool) -> None:
         self._decision = Decision.RECORD_AND_SAMPLE if sampled else Decision.RECORD_ONLY
 
-    def should_sample(self, *arguments: Any, **options: Any) -> SamplingResult:
+    def should_sample(self, *arguments: Any, **_: Any) -> SamplingResult:
         # Positional from the SDK: context, trace id, name, kind, attributes, links.
         return SamplingResult(self._decision, arguments[4])
 

@@ -288,5 +288,5 @@ def test_wrong_options_are_refused(make: Callable[[], object], found: str) -> No
 def test_wrong_rules_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("nonsense = 1\n")
-    with pytest.raises(RuleError, match="mine.toml"):
+    with pytest.raises(RuleError, match=r"mine\.toml"):
         FlowNestingExporter("console", rules=str(path))

@@ -9,7 +9,6 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan
 from plugin_rig import (
     KINDS,
     RULES,
@@ -26,6 +25,7 @@ from sunbird_otel import names
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import Span
 
 

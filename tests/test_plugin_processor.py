@@ -393,11 +393,3 @@ def test_a_kind_that_comes_later_counts_from_then_on() -> None:
     assert violations(editor) == ["event_outside_flow"]
     assert end_reason(editor) == "end"
     assert rig.tally.opened == 2
-
-
-def test_a_flow_that_began_before_the_processor_was_there() -> None:
-    provider = TracerProvider(shutdown_on_exit=False)
-    player = provider.get_tracer("x").start_span("player", attributes={names.FLOW_TYPE: "player"})
-    rig = Rig(provider=provider)
-    player.end()
-    assert violations(rig.finish()["player"]) == ["missing_parent"]

@@ -51,7 +51,7 @@ class KnownSpans:
             self.nodes[flow.span_id] = EndedFlow(flow) if whole else flow.parent
             tree.ids.append(flow.span_id)
         else:
-            self.nodes.pop(flow.span_id, None)
+            del self.nodes[flow.span_id]
         tree.open -= 1
         if not tree.open:
             while tree.ids:

@@ -118,13 +118,13 @@ class EndedFlow:
     ``events_seen`` is how many events its span had when it was written.
     """
 
-    __slots__ = ("end_reason", "events_seen", "outward", "parent", "span_id", "unseen", "violations")
+    __slots__ = ("context", "end_reason", "events_seen", "outward", "parent", "unseen", "violations")
 
     holds_flows = foreign = waiting = False
 
     def __init__(self, flow: LiveFlow) -> None:
         """Take from ``flow`` what is worth it."""
-        self.span_id = flow.span_id
+        self.context = flow.context
         self.parent = flow.parent
         self.outward = flow.outward
         self.unseen = flow.unseen

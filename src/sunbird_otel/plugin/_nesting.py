@@ -101,6 +101,8 @@ class Nesting:
             pid: The process of its producer, for the workflow.
             around: The OpenTelemetry context around it; None: the current one.
         """
+        if context.span_id in self._open:
+            return []  # ids that are derived may come again; the first one has it
         now_ns = span.start_time or 0
         if len(self._open) >= self._max_open:
             self._evict(self._max_open - 1, now_ns)
@@ -123,19 +125,20 @@ class Nesting:
             flow.above = observed.context if observed is not None else left.outward
             flow.repairs.append("reparented")
         code = self._answers.misplaced(rule, observed)
-        inner = None
-        if code:
-            if unseen and code == "missing_parent":  # what is missing here may well be there
-                self.tally.unjudged += 1
-            else:
-                self._violation(flow, code)
-                if self._repairing and not unseen:
-                    inner = self._repairs.parent(flow, observed)
+        inner = self._misplaced(flow, code) if code else None
         self._admit(flow, inner)
         if len(self._open) > self._crowd:
             self._touch(observed)
             self._evict(self._max_open, now_ns)  # what repair has made counts, too
         return self._told.take()
+
+    def _misplaced(self, flow: LiveFlow, code: str) -> LiveFlow | None:
+        """Deal with a flow that may not begin where it does; return the flow that repair has put it around."""
+        if flow.unseen and code == "missing_parent":  # what is missing here may well be there
+            self.tally.unjudged += 1
+            return None
+        self._violation(flow, code)
+        return self._repairs.parent(flow, flow.observed) if self._repairing and not flow.unseen else None
 
     def end(self, flow: LiveFlow, span: ReadableSpan) -> list[Outcome]:
         """Take the end of an open flow."""
@@ -318,7 +321,7 @@ class Nesting:
 
     def _finish(self, flow: LiveFlow, reason: str) -> None:
         parent = flow.parent
-        self._open.pop(flow.span_id, None)  # it is not there when another span has come with its id
+        del self._open[flow.span_id]
         flow.end_reason = reason
         flow.workflow = self._answers.workflow(flow)
         self.tally.open -= 1

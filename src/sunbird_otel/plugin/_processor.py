@@ -215,7 +215,7 @@ class FlowNestingProcessor(SpanProcessor):
             return None
         nesting = self._nesting
         node: Node | Literal[False] | None = nesting.nodes.get(context.span_id, False)
-        if node and node.span_id == context.span_id:
+        if node and node.context is context:
             return self._book(self._flow_ended, node, span)
         if FLOW_TYPE in peek(span):
             return self._late(span, context)
@@ -245,8 +245,9 @@ class FlowNestingProcessor(SpanProcessor):
     def _become_and_end(self, rule: FlowRule, span: ReadableSpan, context: SpanContext, pid: object) -> list[Outcome]:
         outcomes = self._nesting.start(rule, span, context, pid)
         flow = self._nesting.nodes[context.span_id]
-        if isinstance(flow, LiveFlow):  # there was room for it
-            outcomes += self._nesting.end(flow, span)
+        if isinstance(flow, LiveFlow):
+            # There may be an open flow with its id, if ids are derived and something is told twice.
+            return outcomes + (self._nesting.end(flow, span) if flow.context is context else [span])
         return outcomes
 
     def _book(self, job: Callable[..., list[Outcome]], *args: Any) -> list[Outcome]:
