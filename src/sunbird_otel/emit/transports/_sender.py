@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
-import random
+from random import SystemRandom
 from typing import TYPE_CHECKING
 
 from sunbird_otel.emit.transports._base import LOG
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from sunbird_otel.emit.transports._spool import Spool
 
 _SMALLEST_BATCH = 65_536
+
+_CHANCE = SystemRandom()
+"""Spreads the load of many that try again. Not the module's own generator: a seed that a service sets is its own."""
 
 
 class Sender:
@@ -171,7 +174,7 @@ class Sender:
     def _pause(self, answer: Busy | Denied) -> None:
         settings = self._settings
         doubled = settings.retry_first * 2 ** min(self._failures, 30)
-        pause = min(doubled, settings.retry_most) * random.uniform(0.5, 1.0)  # noqa: S311  spreads the load
+        pause = min(doubled, settings.retry_most) * _CHANCE.uniform(0.5, 1.0)
         self._failures += 1
         if isinstance(answer, Denied):
             text = "%s takes no telemetry events from us: %s. They are kept and tried again; %s."

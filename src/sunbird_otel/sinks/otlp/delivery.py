@@ -10,8 +10,8 @@ every ``probe_seconds``, until one gets through.
 from __future__ import annotations
 
 import math
-import random
 from dataclasses import dataclass
+from random import SystemRandom
 from typing import TYPE_CHECKING
 
 from sunbird_otel.sinks.otlp.request import KINDS, Request, split
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from sunbird_otel.sinks.otlp.settings import OtlpSettings
     from sunbird_otel.sinks.otlp.transport import Transport
     from sunbird_otel.sinks.otlp.undelivered import UndeliveredFolder
+
+_CHANCE = SystemRandom()
+"""Spreads the load of many that try again. Not the module's own generator: a seed that a service sets is its own."""
 
 
 @dataclass(slots=True)
@@ -114,7 +117,7 @@ class Delivery:
                 return answer
             now = self._monotonic()
             deadline = deadline or now + self._settings.retry_seconds
-            jitter = random.uniform(0.5, 1.0)  # noqa: S311  spreads the load, guards nothing
+            jitter = _CHANCE.uniform(0.5, 1.0)
             delay = max(answer.after or 0.0, pause * jitter)
             if now + delay > deadline or self._wait(delay):
                 return answer
