@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from opentelemetry import context as contexts
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from sunbird_otel.plugin._suppress import suppressed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 OnReject: TypeAlias = Callable[[list[ReadableSpan]], Any] | SpanExporter
 """A function that is given the spans of one rejected flow, or an exporter."""
-
-# Private by name, and what every exporter and instrumentation goes by; there is no public one.
-_SUPPRESS: Final = contexts._SUPPRESS_INSTRUMENTATION_KEY  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 def hand_over(spans: Sequence[ReadableSpan], on_reject: OnReject) -> bool:
@@ -25,11 +23,8 @@ def hand_over(spans: Sequence[ReadableSpan], on_reject: OnReject) -> bool:
     Returns:
         False when an exporter says that it has failed. What it raises is passed on.
     """
-    token = contexts.attach(contexts.set_value(_SUPPRESS, True))  # noqa: FBT003 - the value is the flag
-    try:
+    with suppressed():
         if isinstance(on_reject, SpanExporter):
             return on_reject.export(spans) is SpanExportResult.SUCCESS
         on_reject(list(spans))
-    finally:
-        contexts.detach(token)
     return True

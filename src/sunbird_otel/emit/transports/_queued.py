@@ -10,9 +10,9 @@ from sunbird_otel.emit._fork import renew_after_fork
 from sunbird_otel.emit.transports._base import LOG, Notices, TransportStats, encode
 from sunbird_otel.emit.transports._exit import at_exit, not_at_exit
 from sunbird_otel.emit.transports._outbox import Outbox
-from sunbird_otel.emit.transports._quiet import suppressed
 from sunbird_otel.emit.transports._sender import Sender
 from sunbird_otel.emit.transports._spool import Spool
+from sunbird_otel.plugin._suppress import suppressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

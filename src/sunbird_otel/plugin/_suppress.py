@@ -1,4 +1,4 @@
-"""Telemetry about telemetry, which nobody wants: the one private name of OpenTelemetry that the transports lean on."""
+"""Telemetry about telemetry, which nobody wants: the one private name of OpenTelemetry that this takes."""
 
 from __future__ import annotations
 
