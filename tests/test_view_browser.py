@@ -118,7 +118,11 @@ def test_zoom_shows_a_shorter_time_and_reset_the_whole(show: Callable[..., View]
     elif way == "buttons":
         view.tab.locator("#zoom-in").click()
     else:
-        view.row("do_31307").dblclick()
+        for _ in range(5):
+            # On a busy machine a frame between press and release can redraw the row, and the click with it is lost.
+            view.row("do_31307").dblclick()
+            if view.shown_time != before:
+                break
         keyboard.press("Escape")
     view.settle()
     expected = {
