@@ -6,13 +6,14 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from encoding import encode
 from span_tree import Node, nodes, plain
 
 from sunbird_otel import Bridge, Finding, Limits, MetricPoint, Rules, Signal, Span, __version__, names
 from sunbird_otel._rules_file import duration_ns
 from sunbird_otel.sinks import DeadLetters
-from sunbird_otel.sinks.otlp.json import JsonEncoder
-from sunbird_otel.sources.files import Document, read
+from sunbird_otel.sinks.otlp.json import JsonForm
+from sunbird_otel.sources.files import Document, Lines, read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,14 +56,16 @@ def run(path: Path, options: dict[str, Any], scratch: Path) -> Output:
     )
     signals: list[Signal] = []
     for document in read(str(path), limits=Limits()):
-        if isinstance(document, Document):
+        if isinstance(document, Lines):
+            signals += bridge.feed_lines(document)
+        elif isinstance(document, Document):
             signals += bridge.feed(document.data, document.position)
         else:
             bridge.refuse(document)
     signals += bridge.drain()
-    encoder = JsonEncoder()
-    spans = [encoder.encode_traces([signal]) for signal in signals if isinstance(signal, Span)]
-    points = [encoder.encode_metrics([signal]) for signal in signals if isinstance(signal, MetricPoint)]
+    form = JsonForm()
+    spans = [encode(form, [signal]) for signal in signals if isinstance(signal, Span)]
+    points = [encode(form, [signal]) for signal in signals if isinstance(signal, MetricPoint)]
     refused = [finding for finding in findings if finding.refused]
     letters = DeadLetters(scratch / "dead-letter.jsonl")
     for finding in refused:

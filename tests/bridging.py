@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from encoding import encode
 from span_tree import nodes, tree
 
 from sunbird_otel import Bridge, Rules, names
@@ -19,7 +20,7 @@ from sunbird_otel._limits import Limits
 from sunbird_otel._measure import measurements
 from sunbird_otel._rules import Closes
 from sunbird_otel._signals import MetricPoint, Signal, Span, SpanEvent
-from sunbird_otel.sinks.otlp.json import JsonEncoder
+from sunbird_otel.sinks.otlp.json import JsonForm
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -69,7 +70,7 @@ class Run:
 
     def tree(self, like: str = "![") -> str:
         """Return the output as :mod:`span_tree` writes it, with violations and events only where ``like`` has some."""
-        requests = [json.loads(JsonEncoder().encode_traces([span])) for span in self.spans]
+        requests = [json.loads(encode(JsonForm(), [span])) for span in self.spans]
         return tree(nodes(requests), like)
 
     def flow(self, kind: str, number: int = 0) -> Span:

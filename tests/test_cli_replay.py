@@ -237,7 +237,7 @@ def test_names_with_markup_and_control_characters_are_only_shown(here: Path) -> 
 
 
 def test_a_defect_keeps_what_there_is_and_marks_it_as_partial(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def signals(_: Intake) -> Any:
+    def signals(_: Intake[Any]) -> Any:
         raise ZeroDivisionError
         yield
 

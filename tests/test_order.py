@@ -11,7 +11,7 @@ from events import JOB, MOBILE, PLATFORM, PLAYER, T0, Event, content, correlatio
 
 from sunbird_otel import _order, names
 from sunbird_otel._findings import Position
-from sunbird_otel._order import Released, Sequencer
+from sunbird_otel._order import Entry, Sequencer, distinct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,15 +30,16 @@ def at(seconds: float, page: str = "library", position: Position | None = None) 
     return event
 
 
-def seconds(released: Released | None) -> list[float]:
-    assert released is not None
-    return [(event.ets_ns - T0_NS) / SECOND for event in released.events]
+def push(order: Sequencer, event: _event.Event) -> bool:
+    return order.push(event.ets_ns, event.payload, event.position)
 
 
-def all_of(step: Callable[[], Released | None]) -> list[float]:
+def all_of(step: Callable[[], list[Entry]]) -> list[float]:
+    """Return the times of all that leaves, in seconds."""
     found: list[float] = []
-    while (released := step()) is not None:
-        found += seconds(released)
+    while entries := step():
+        assert len({entry[0] for entry in entries}) == 1
+        found += [(entry[0] - T0_NS) / SECOND for entry in entries]
     return found
 
 
@@ -48,49 +49,49 @@ def all_of(step: Callable[[], Released | None]) -> list[float]:
 def test_without_a_window_nothing_leaves_before_the_end() -> None:
     order = Sequencer(None, 1 << 30)
     for time in (5, 1, 99_999, 3):
-        assert order.push(at(time))
-        assert order.due() is None
+        assert push(order, at(time))
+        assert order.due() == []
     assert all_of(order.rest) == [1, 3, 5, 99_999]
-    assert order.rest() is None
+    assert order.rest() == []
 
 
 def test_an_event_leaves_when_a_newer_one_is_further_ahead_than_the_window() -> None:
     order = Sequencer(10 * SECOND, 1 << 30)
-    order.push(at(0))
-    order.push(at(10))
-    assert order.due() is None, "10 s behind is not beyond 10 s"
-    order.push(at(10.001))
+    push(order, at(0))
+    push(order, at(10))
+    assert order.due() == [], "10 s behind is not beyond 10 s"
+    push(order, at(10.001))
     assert all_of(order.due) == [0]
 
 
 def test_events_leave_in_the_order_of_their_time() -> None:
     order = Sequencer(10 * SECOND, 1 << 30)
     for time in (4, 2, 3, 1, 13):
-        order.push(at(time))
+        push(order, at(time))
     assert all_of(order.due) == [1, 2]
     assert all_of(order.rest) == [3, 4, 13]
 
 
 def test_an_event_behind_the_window_is_late_even_when_nothing_left() -> None:
     order = Sequencer(10 * SECOND, 1 << 30)
-    order.push(at(100))
-    assert order.push(at(90))
-    assert not order.push(at(89.999))
+    push(order, at(100))
+    assert push(order, at(90))
+    assert not push(order, at(89.999))
 
 
 def test_time_that_is_passed_from_outside_lets_events_go() -> None:
     order = Sequencer(None, 1 << 30)
-    order.push(at(1))
-    order.push(at(2))
+    push(order, at(1))
+    push(order, at(2))
     assert all_of(lambda: order.before(T0_NS + 2 * SECOND)) == [1]
-    assert not order.push(at(1.5))
-    assert order.push(at(2)), "its time has come but not passed"
+    assert not push(order, at(1.5))
+    assert push(order, at(2)), "its time has come but not passed"
 
 
 def test_beyond_the_memory_the_oldest_go_early() -> None:
     order = Sequencer(None, 3_000)
     for time in (5, 1, 4, 2, 3):
-        order.push(at(time))
+        push(order, at(time))
     early = all_of(order.due)
     assert early == sorted(early)
     assert early[0] == 1
@@ -100,23 +101,41 @@ def test_beyond_the_memory_the_oldest_go_early() -> None:
 
 def test_events_keep_their_position() -> None:
     order = Sequencer(None, 1 << 30)
-    order.push(at(1, position=Position("f", 3, 2)))
-    released = order.rest()
-    assert released is not None
-    assert released.events[0].position == Position("f", 3, 2)
+    push(order, at(1, position=Position("f", 3, 2)))
+    [(_, _, _, position, _)] = order.rest()
+    assert position == Position("f", 3, 2)
+
+
+def test_what_comes_while_the_rest_leaves_is_put_in_its_place() -> None:
+    order = Sequencer(None, 1 << 30)
+    for time in (1, 5, 3):
+        push(order, at(time))
+    assert [entry[0] for entry in order.rest()] == [T0_NS + SECOND]
+    assert push(order, at(4))
+    assert all_of(order.rest) == [3, 4, 5]
 
 
 # --- Copies ----------------------------------------------------------------------------------------------------------
 
 
 def test_copies_of_one_event_meet_and_the_first_is_kept() -> None:
-    order = Sequencer(None, 1 << 30)
-    for line in (7, 8, 9):
-        order.push(at(1, position=Position("f", line)))
-    released = order.rest()
-    assert released is not None
-    assert [event.position for event in released.events] == [Position("f", 7)]
-    assert [event.position for event in released.copies] == [Position("f", 8), Position("f", 9)]
+    events, copies = distinct([at(1, position=Position("f", line)) for line in (7, 8, 9)])
+    assert [event.position for event in events] == [Position("f", 7)]
+    assert [event.position for event in copies] == [Position("f", 8), Position("f", 9)]
+
+
+def test_events_that_share_all_but_their_content_are_numbered_by_it() -> None:
+    twins = [one(MOBILE.impression(0, page, mid="m")) for page in ("home", "library", "profile")]
+    for events in itertools.permutations(twins):
+        assert distinct(list(events)).copies == []
+        assert [event.twin for event in twins] == [0, 1, 2]
+
+
+def test_a_late_event_that_shares_all_but_its_content_has_a_span_of_its_own() -> None:
+    events = [MOBILE.impression(0, page, mid="m") for page in ("home", "library", "home", "profile")]
+    done = run([events[0], MOBILE.impression(100), *events[1:]], lateness=10 * SECOND)
+    assert (done.tally.duplicate, done.tally.late) == (1, 2)
+    assert len({span.span_id for span in done.spans}) == len(done.spans) == 4
 
 
 def test_one_mid_for_two_events_makes_no_copy() -> None:
@@ -147,9 +166,10 @@ def test_a_late_event_and_its_copy_are_one_late_event() -> None:
 def test_only_the_newest_released_events_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_order, "_REMEMBERED", 2)
     order = Sequencer(0, 1 << 30)
-    for time in (1, 2, 3, 4):
-        order.push(at(time))
-        all_of(order.due)
+    for time in (1, 2, 3):
+        event = at(time)
+        push(order, event)
+        order.remember(event)
     assert [order.is_copy(at(time)) for time in (1, 2, 3)] == [False, True, True]
 
 

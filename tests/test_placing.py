@@ -11,6 +11,7 @@ from bridging import POLICIES, run, standard
 from events import EDITOR, JOB, MOBILE, PLATFORM, PLAYER, PORTAL, Event, content, correlation
 
 from sunbird_otel import Rules, names
+from sunbird_otel._limits import Limits
 from sunbird_otel._signals import SpanKind, StatusCode
 
 SECOND = 1_000_000_000
@@ -294,14 +295,14 @@ def test_a_late_event_is_not_lost_under_any_policy() -> None:
 # --- Spans with many events ------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def three_a_span(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sunbird_otel._placing.SPAN_EVENTS", 3)
+THREE_A_SPAN = Limits(span_events=3)
 
 
-@pytest.mark.usefixtures("three_a_span")
 def test_a_flow_with_many_events_goes_on_in_segments() -> None:
-    done = run([PORTAL.start(0, "session"), *(PORTAL.impression(at) for at in range(1, 9)), PORTAL.end(10, "session")])
+    done = run(
+        [PORTAL.start(0, "session"), *(PORTAL.impression(at) for at in range(1, 9)), PORTAL.end(10, "session")],
+        limits=THREE_A_SPAN,
+    )
     segments = [span for span in done.spans if names.FLOW_SEGMENT in span.attributes]
     (session,) = [span for span in done.spans if names.FLOW_SEGMENTS in span.attributes]
     assert [span.attributes[names.FLOW_SEGMENT] for span in segments] == [1, 2]
@@ -311,31 +312,34 @@ def test_a_flow_with_many_events_goes_on_in_segments() -> None:
     assert (segments[0].start_ns - T0_NS, segments[0].end_ns - T0_NS) == (SECOND, 3 * SECOND)
 
 
-@pytest.mark.usefixtures("three_a_span")
 def test_an_error_in_a_segment_makes_the_segment_fail() -> None:
-    done = run([PORTAL.start(0, "session"), PORTAL.error(1), PORTAL.impression(2), PORTAL.impression(3)])
+    done = run(
+        [PORTAL.start(0, "session"), PORTAL.error(1), PORTAL.impression(2), PORTAL.impression(3)], limits=THREE_A_SPAN
+    )
     (segment,) = [span for span in done.spans if names.FLOW_SEGMENT in span.attributes]
     assert segment.status is StatusCode.ERROR
 
 
-@pytest.mark.usefixtures("three_a_span")
 def test_repair_moves_an_end_so_that_it_holds_a_segment_of_one_time() -> None:
-    done = run([PORTAL.start(0, "session"), *(PORTAL.impression(1, page) for page in "abc")], policy="repair")
+    done = run(
+        [PORTAL.start(0, "session"), *(PORTAL.impression(1, page) for page in "abc")],
+        policy="repair",
+        limits=THREE_A_SPAN,
+    )
     (segment,) = [span for span in done.spans if names.FLOW_SEGMENT in span.attributes]
     assert segment.end_ns <= done.flow("session").end_ns
 
 
-@pytest.mark.usefixtures("three_a_span")
 def test_reject_keeps_segments_out_too() -> None:
     events = [PLAYER.start(0, "content"), *(PLAYER.interact(at) for at in range(1, 9)), PLAYER.end(10, "content")]
-    done = run(events, policy="reject")
+    done = run(events, policy="reject", limits=THREE_A_SPAN)
     assert done.spans == []
     assert done.tally.rejected == 10
 
 
-def test_large_events_make_segments_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sunbird_otel._placing.SPAN_BYTES", 1_000)
-    done = run([PORTAL.start(0, "session"), *(PORTAL.impression(at) for at in range(1, 9))])
+def test_large_events_make_segments_as_well() -> None:
+    events = [PORTAL.start(0, "session"), *(PORTAL.impression(at) for at in range(1, 9))]
+    done = run(events, limits=Limits(span_bytes=1_000))
     assert sum(names.FLOW_SEGMENT in span.attributes for span in done.spans) >= 2
 
 

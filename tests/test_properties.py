@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from strategies import cut, worn
 
 from sunbird_otel import Bridge, names
+from sunbird_otel._limits import Limits
 
 if TYPE_CHECKING:
     from sunbird_otel._findings import Finding
@@ -194,9 +195,7 @@ def test_repair_leaves_no_flow_in_a_parent_that_may_not_hold_it(events: list[Any
 @pytest.mark.parametrize("policy", POLICIES)
 @given(events=worn(unreadable=False))
 def test_small_segments_lose_nothing(policy: str, events: list[Any]) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sunbird_otel._placing.SPAN_EVENTS", 2)
-        done = run(lines(events), policy=policy)
+    done = run(lines(events), policy=policy, limits=Limits(span_events=2))
     check_found_once(done, lines(events))
     check_spans(done)
     if policy == "repair":

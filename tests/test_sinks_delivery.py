@@ -6,11 +6,12 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 import pytest
+from encoding import encode
 from span_factory import many
 
 from sunbird_otel.sinks import SinkReport
 from sunbird_otel.sinks.otlp.delivery import Delivery
-from sunbird_otel.sinks.otlp.encode import ProtobufEncoder
+from sunbird_otel.sinks.otlp.encode import ProtobufForm
 from sunbird_otel.sinks.otlp.request import Request
 from sunbird_otel.sinks.otlp.settings import OtlpSettings
 from sunbird_otel.sinks.otlp.transport import Accepted, Answer, Busy, NoPlace, Refused, TooLarge
@@ -68,7 +69,7 @@ class House:
         return self.ended
 
     def deliver(self, items: int = 4, kind: Kind = "traces") -> None:
-        body = ProtobufEncoder().encode_traces(many(items)) if kind == "traces" else b""
+        body = encode(ProtobufForm(), many(items)) if kind == "traces" else b""
         self.delivery.deliver(Request(kind, body, items))
 
     @property

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import otlp_messages
 import pytest
+from encoding import encode
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -25,8 +27,8 @@ from sunbird_otel._signals import (
 )
 from sunbird_otel._version import __version__
 from sunbird_otel.sinks.otlp.batch import MAX_RECORDS, Batcher
-from sunbird_otel.sinks.otlp.encode import ProtobufEncoder
-from sunbird_otel.sinks.otlp.json import JsonEncoder
+from sunbird_otel.sinks.otlp.encode import ProtobufForm
+from sunbird_otel.sinks.otlp.json import JsonForm
 from sunbird_otel.sinks.otlp.request import parse
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -104,20 +106,38 @@ def point(
 
 
 def decode(spans: list[Span]) -> ExportTraceServiceRequest:
-    return ExportTraceServiceRequest.FromString(ProtobufEncoder().encode_traces(spans))
+    return ExportTraceServiceRequest.FromString(encode(ProtobufForm(), spans))
+
+
+@given(st.lists(SPANS, max_size=5))
+def test_the_bytes_decode_to_the_messages_that_say_the_same_of_spans(spans: list[Span]) -> None:
+    assert decode(spans) == otlp_messages.traces(spans)
+
+
+@given(st.lists(POINTS, max_size=5))
+def test_the_bytes_decode_to_the_messages_that_say_the_same_of_metric_points(points: list[MetricPoint]) -> None:
+    assert ExportMetricsServiceRequest.FromString(encode(ProtobufForm(), points)) == otlp_messages.metrics(points)
+
+
+def test_a_form_that_has_written_much_writes_the_same() -> None:
+    form = ProtobufForm()
+    values = [*(f"v{n}" for n in range(5_000)), *("again" for _ in range(5_000)), *range(5_000), 0.5, True, "x" * 200]
+    for value in [*values, *values[:10], True, 1, "again"]:
+        record = span(attributes={"key": value, "other": [str(value)]})
+        assert ExportTraceServiceRequest.FromString(encode(form, [record])) == otlp_messages.traces([record])
 
 
 @given(st.lists(SPANS, max_size=5))
 def test_json_and_protobuf_say_the_same_of_spans(spans: list[Span]) -> None:
-    request = parse(JsonEncoder().encode_traces(spans))
+    request = parse(encode(JsonForm(), spans))
     assert ExportTraceServiceRequest.FromString(request.body) == decode(spans)
     assert request.items == len(spans)
 
 
 @given(st.lists(POINTS, max_size=5))
 def test_json_and_protobuf_say_the_same_of_metric_points(points: list[MetricPoint]) -> None:
-    request = parse(JsonEncoder().encode_metrics(points))
-    direct = ExportMetricsServiceRequest.FromString(ProtobufEncoder().encode_metrics(points))
+    request = parse(encode(JsonForm(), points))
+    direct = ExportMetricsServiceRequest.FromString(encode(ProtobufForm(), points))
     assert ExportMetricsServiceRequest.FromString(request.body) == direct
     assert request.items == len(points)
 
@@ -147,7 +167,7 @@ def test_json_has_hex_ids_strings_for_long_integers_and_numbers_for_enums() -> N
         links=[Link(b"\xab" * 16, b"\xcd" * 8, {})],
         status=StatusCode.ERROR,
     )
-    row = orjson.loads(JsonEncoder().encode_traces([child]))["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+    row = orjson.loads(encode(JsonForm(), [child]))["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
     assert row["traceId"] == "000102030405060708090a0b0c0d0e0f"
     assert row["parentSpanId"] == "01" * 8
     assert row["kind"] == 2
@@ -163,7 +183,7 @@ def test_json_has_hex_ids_strings_for_long_integers_and_numbers_for_enums() -> N
 
 
 def test_points_of_one_name_share_a_gauge_and_keep_their_type() -> None:
-    body = ProtobufEncoder().encode_metrics([point(1), point(2.5), point(0, name="other"), point(3, resource=PORTAL)])
+    body = encode(ProtobufForm(), [point(1), point(2.5), point(0, name="other"), point(3, resource=PORTAL)])
     first, second = ExportMetricsServiceRequest.FromString(body).resource_metrics
     assert [metric.name for metric in first.scope_metrics[0].metrics] == ["m", "other"]
     values = first.scope_metrics[0].metrics[0].gauge.data_points
@@ -172,8 +192,8 @@ def test_points_of_one_name_share_a_gauge_and_keep_their_type() -> None:
     assert second.scope_metrics[0].metrics[0].gauge.data_points[0].as_int == 3
 
 
-@pytest.mark.parametrize("encoder", [ProtobufEncoder(), JsonEncoder()])
-def test_a_lone_surrogate_costs_one_character_not_the_request(encoder: ProtobufEncoder | JsonEncoder) -> None:
+@pytest.mark.parametrize("form", [ProtobufForm(), JsonForm()])
+def test_a_lone_surrogate_costs_one_character_not_the_request(form: ProtobufForm | JsonForm) -> None:
     bad = span(
         name="a\ud800b",
         attributes={"k\udfff": "v\ud800", "list": ["\udc00", "ok"], "pair": "\ud83d\ude00", "n": [1]},
@@ -182,14 +202,14 @@ def test_a_lone_surrogate_costs_one_character_not_the_request(encoder: ProtobufE
         resource=Resource("s\ud800", ""),
         status_message="\ud800",
     )
-    body = encoder.encode_traces([bad, span(name="good")])
+    body = encode(form, [bad, span(name="good")])
     message = ExportTraceServiceRequest.FromString(parse(body).body if body[:1] == b"{" else body)
     written = message.resource_spans[0].scope_spans[0].spans[0]
     assert written.name == "a\ufffdb"
     assert {a.key: a.value.string_value for a in written.attributes}["pair"] == "\U0001f600"
     assert written.events[0].name == "e\ufffd"
     assert message.resource_spans[1].scope_spans[0].spans[0].name == "good"
-    metrics = encoder.encode_metrics([point(attributes={"k": "\ud800"})])
+    metrics = encode(form, [point(attributes={"k": "\ud800"})])
     assert "\ufffd".encode() in metrics
 
 
@@ -197,7 +217,7 @@ def test_requests_are_cut_by_the_signals_alone() -> None:
     signals: list[Signal] = []
     for _ in range(40):
         signals += [*five_workflows(), point()]
-    whole, single = Batcher(JsonEncoder(), max_items=100), Batcher(JsonEncoder(), max_items=100)
+    whole, single = Batcher(JsonForm(), max_items=100), Batcher(JsonForm(), max_items=100)
     at_once = [*whole.add(signals), *whole.rest()]
     one_by_one = [request for signal in signals for request in single.add([signal])] + [*single.rest()]
     assert at_once == one_by_one
@@ -207,7 +227,7 @@ def test_requests_are_cut_by_the_signals_alone() -> None:
 
 def test_requests_are_bounded_in_bytes_but_a_large_span_is_not_divided() -> None:
     large = span(name="large", attributes={"text": "x" * 50_000})
-    batcher = Batcher(ProtobufEncoder(), max_bytes=20_000)
+    batcher = Batcher(ProtobufForm(), max_bytes=20_000)
     spans = [span(name=f"s{n}", attributes={"text": "y" * 1_000}) for n in range(60)]
     requests = [*batcher.add([*spans[:30], large, *spans[30:]]), *batcher.rest()]
     assert sum(items for _, _, items in requests) == 61
@@ -216,6 +236,6 @@ def test_requests_are_bounded_in_bytes_but_a_large_span_is_not_divided() -> None
 
 def test_many_span_events_make_a_request_full() -> None:
     events = [SpanEvent("e", BASE_NS, {})] * (MAX_RECORDS // 2)
-    batcher = Batcher(ProtobufEncoder())
+    batcher = Batcher(ProtobufForm())
     requests = list(batcher.add([span(events=list(events)) for _ in range(4)]))
     assert [items for _, _, items in requests] == [1, 1, 1]

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
+from encoding import encode
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from span_factory import APP, BASE_NS, PORTAL, five_workflows
 
 from sunbird_otel._signals import MetricPoint
 from sunbird_otel.errors import SourceError
-from sunbird_otel.sinks.otlp.encode import ProtobufEncoder
-from sunbird_otel.sinks.otlp.json import JsonEncoder
+from sunbird_otel.sinks.otlp.encode import ProtobufForm
+from sunbird_otel.sinks.otlp.json import JsonForm
 from sunbird_otel.sinks.otlp.request import KINDS, Request, limited, looks_like_request, parse, split, to_json
 from sunbird_otel.sinks.otlp.undelivered import UndeliveredFolder, read, recognise
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def traces() -> Request:
     spans = five_workflows()
-    return Request("traces", ProtobufEncoder().encode_traces(spans), len(spans))
+    return Request("traces", encode(ProtobufForm(), spans), len(spans))
 
 
 def metrics(count: int = 7) -> Request:
@@ -39,7 +40,7 @@ def metrics(count: int = 7) -> Request:
         )
         for n in range(count)
     ]
-    return Request("metrics", ProtobufEncoder().encode_metrics(points), count)
+    return Request("metrics", encode(ProtobufForm(), points), count)
 
 
 def items(request: Request) -> list[Any]:
@@ -67,7 +68,7 @@ def test_a_request_survives_being_written_and_read(request_: Request) -> None:
 
 def test_what_is_kept_is_what_the_file_sink_writes() -> None:
     spans = five_workflows()
-    assert parse(JsonEncoder().encode_traces(spans)) == parse(to_json(traces()))
+    assert parse(encode(JsonForm(), spans)) == parse(to_json(traces()))
 
 
 @pytest.mark.parametrize("request_", [traces(), metrics()], ids=["traces", "metrics"])

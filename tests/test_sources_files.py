@@ -18,13 +18,14 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
+from sunbird_otel._apart import documents as documents_of
 from sunbird_otel._findings import Finding, Position
 from sunbird_otel._limits import Limits
 from sunbird_otel.errors import SourceError
-from sunbird_otel.sources.files import Document, read, size
+from sunbird_otel.sources.files import Document, Lines, read, size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
 EVENTS: list[dict[str, Any]] = [{"eid": "START", "mid": f"m{n}", "edata": {"n": [n, {}]}} for n in range(50)]
 LINES = b"".join(json.dumps(event).encode() + b"\n" for event in EVENTS)
@@ -48,6 +49,15 @@ PACKINGS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+def one_by_one(items: Iterable[Lines | Document | Finding]) -> Iterator[Document | Finding]:
+    """Yield what came together in lines one by one."""
+    for item in items:
+        if isinstance(item, Lines):
+            yield from documents_of(item, Limits())
+        else:
+            yield item
+
+
 def values(items: list[Document | Finding]) -> list[Any]:
     return [json.loads(item.data) for item in items if isinstance(item, Document)]
 
@@ -56,7 +66,7 @@ def read_until_error(path: Path | str, limits: Limits | None = None) -> tuple[li
     """Return what comes out, and the text of the error that must follow."""
     items: list[Document | Finding] = []
     with pytest.raises(SourceError) as caught:
-        items.extend(read(str(path), limits=limits or Limits()))
+        items.extend(one_by_one(read(str(path), limits=limits or Limits())))
     text = str(caught.value)
     assert "\n" not in text
     assert "Error" not in text
@@ -74,7 +84,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_and_packing_gives_the_same_events(file: Path, layout: str, packing: str, bom: bytes) -> None:
     file.write_bytes(PACKINGS[packing](bom + LAYOUTS[layout]))
-    items = list(read(str(file), limits=Limits()))
+    items = list(one_by_one(read(str(file), limits=Limits())))
     assert values(items) == EVENTS
     assert len(items) == len(EVENTS)
 
@@ -83,17 +93,17 @@ def test_every_layout_and_packing_gives_the_same_events(file: Path, layout: str,
 def test_a_batch_is_one_document(file: Path, packing: str) -> None:
     batch = {"id": "api.sunbird.telemetry", "events": EVENTS}
     file.write_bytes(PACKINGS[packing](json.dumps(batch).encode() + b"\n" + json.dumps(batch, indent=1).encode()))
-    assert values(list(read(str(file), limits=Limits()))) == [batch, batch]
+    assert values(list(one_by_one(read(str(file), limits=Limits())))) == [batch, batch]
 
 
 def test_files_that_were_put_one_after_the_other(file: Path) -> None:
     file.write_bytes(gzip.compress(BOM + LINES) + gzip.compress(BOM + LINES[:-1]) + gzip.compress(BOM + LINES))
-    assert values(list(read(str(file), limits=Limits()))) == EVENTS * 3
+    assert values(list(one_by_one(read(str(file), limits=Limits())))) == EVENTS * 3
 
 
 def test_positions_name_the_file_and_the_line(file: Path) -> None:
     file.write_bytes(b'{"a":1}\n\nbroken\n[{"b":2},\n{"c":3}]')
-    items = list(read(str(file), limits=Limits()))
+    items = list(one_by_one(read(str(file), limits=Limits())))
     name = str(file)
     assert [item.position for item in items] == [
         Position(name, 1),
@@ -108,7 +118,7 @@ def test_positions_name_the_file_and_the_line(file: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"\n\n", gzip.compress(b"", mtime=0)])
 def test_an_empty_file_gives_nothing(file: Path, content: bytes) -> None:
     file.write_bytes(content)
-    assert list(read(str(file), limits=Limits())) == []
+    assert list(one_by_one(read(str(file), limits=Limits()))) == []
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
@@ -141,7 +151,7 @@ def test_a_fifo_is_read(tmp_path: Path, packing: str) -> None:
 
     writer = threading.Thread(target=write)
     writer.start()
-    items = list(read(str(fifo), limits=Limits()))
+    items = list(one_by_one(read(str(fifo), limits=Limits())))
     writer.join()
     assert values(items) == EVENTS
 
@@ -151,7 +161,7 @@ def test_what_a_live_input_has_sent_is_there_at_once(tmp_path: Path, end: bytes)
     reading, writing = os.pipe()
     event = json.dumps(EVENTS[0]).encode() + end
     with os.fdopen(writing, "wb", buffering=0) as out:
-        items = read(f"/dev/fd/{reading}", limits=Limits())
+        items = one_by_one(read(f"/dev/fd/{reading}", limits=Limits()))
         for line in range(1, 4):
             out.write(event)
             item = next(items)
@@ -168,7 +178,7 @@ def with_stdin(monkeypatch: pytest.MonkeyPatch, raw: IO[bytes]) -> None:
 @pytest.mark.parametrize("packing", PACKINGS)
 def test_a_dash_is_standard_input_which_stays_open(monkeypatch: pytest.MonkeyPatch, packing: str) -> None:
     with_stdin(monkeypatch, io.BytesIO(PACKINGS[packing](LINES)))
-    items = list(read("-", limits=Limits()))
+    items = list(one_by_one(read("-", limits=Limits())))
     assert values(items) == EVENTS
     assert items[0].position == Position("standard input", 1)
     assert not sys.stdin.closed
@@ -290,7 +300,9 @@ def test_a_bomb_by_ratio_is_stopped_in_little_memory(file: Path) -> None:
 def test_dense_telemetry_is_no_bomb(file: Path) -> None:
     file.write_bytes(gzip.compress(LINES * 20_000))
     assert file.stat().st_size * 20 < len(LINES) * 20_000
-    assert sum(isinstance(item, Document) for item in read(str(file), limits=Limits())) == 20_000 * len(EVENTS)
+    assert sum(isinstance(item, Document) for item in one_by_one(read(str(file), limits=Limits()))) == 20_000 * len(
+        EVENTS
+    )
 
 
 class Failing(io.BytesIO):

@@ -27,7 +27,7 @@ import orjson
 
 from sunbird_otel._event import Event
 from sunbird_otel._findings import Finding, Position
-from sunbird_otel._json import Refusal, integers, is_array, is_number, is_object, parse, plain, show
+from sunbird_otel._json import ADDED_BY_PIPELINE, Refusal, canonical, is_array, is_number, is_object, parse, plain, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,17 +40,11 @@ EARLIEST_ETS_MS: Final = 946_684_800_000
 LATEST_ETS_MS: Final = 4_102_444_800_000
 """2100-01-01: a later ets is a wrong unit."""
 
-_ADDED_BY_PIPELINE: Final = frozenset(
-    {
-        "syncts", "@timestamp", "@version", "flags", "metadata", "type", "uuid", "key", "ts", "host", "path",
-        "devicedata", "userdata", "contentdata", "collectiondata", "l2data", "dialcodedata", "derivedlocationdata",
-    }
-)  # fmt: skip
 _EVENT_KEYS: Final = frozenset({"eid", "ets", "mid", "edata"})
 _EID: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
-_INTEGRAL_FLOAT: Final = re.compile(rb"(?:\.0|e\+?\d+)[,}\]]")
+_EIDS: Final[dict[str, bool]] = {}
+_MOST_EIDS: Final = 10_000  # clients of any kind may write any text
 _MS: Final = 1_000_000
-_CANONICAL: Final = orjson.OPT_SORT_KEYS
 _LONGEST_ETS_TEXT: Final = 32
 _SHOWN: Final = 200
 
@@ -130,7 +124,7 @@ def _members(value: object, limits: Limits) -> Iterator[tuple[str, int | None, o
 
 
 def _event(value: dict[str, Any], position: Position | None, limits: Limits) -> Event:
-    body = {key: part for key, part in value.items() if key not in _ADDED_BY_PIPELINE}
+    body = {key: part for key, part in value.items() if key not in ADDED_BY_PIPELINE}
     eid = body.get("eid")
     if eid is None:
         raise Refusal("missing_field", "$.eid", "a text such as START", "absent or null")
@@ -156,10 +150,7 @@ def _event(value: dict[str, Any], position: Position | None, limits: Limits) -> 
     edata = _object(body, "edata")
     if edata is not None and body["eid"] in {"START", "END"}:
         body["edata"] = _texts(edata, "$.edata", ("type", "mode", "pageid"))
-    payload = _canonical(body)
-    if _INTEGRAL_FLOAT.search(payload):
-        body = integers(body)
-        payload = _canonical(body)
+    payload = _payload(body)
     _check_size(body, payload, limits)
     return Event(body, ets_ns, payload, position)
 
@@ -169,9 +160,19 @@ def revive(payload: bytes, ets_ns: int, position: Position | None) -> Event:
     return Event(orjson.loads(payload), ets_ns, payload, position)
 
 
-def _canonical(body: dict[str, Any]) -> bytes:
+def is_eid(eid: str) -> bool:
+    """Tell whether ``eid`` is an event id in normal form."""
+    known = _EIDS.get(eid)
+    if known is None:
+        known = _EID.fullmatch(eid) is not None and eid.upper() == eid
+        if len(_EIDS) < _MOST_EIDS:
+            _EIDS[eid] = known
+    return known
+
+
+def _payload(body: dict[str, Any]) -> bytes:
     try:
-        return orjson.dumps(body, option=_CANONICAL)
+        return canonical(body)
     except TypeError as error:  # it walks 254 levels; everything else that it cannot write is no JSON value
         raise Refusal("too_deep", "$", "at most 254 levels", str(error)) from None
 

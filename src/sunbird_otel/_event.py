@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sunbird_otel._json import is_array, is_object
+from sunbird_otel._json import canonical, is_array, is_object
 
 if TYPE_CHECKING:
     from sunbird_otel._findings import Position
@@ -16,16 +16,20 @@ ANONYMOUS = frozenset({"", "anonymous", "null", "undefined", "none"})
 class Event:
     """One telemetry event in the normal form of :mod:`sunbird_otel._decode`.
 
-    ``body`` is the event as JSON values, without what the pipeline adds; ``payload`` the same as canonical JSON text
-    (keys sorted), which is equal for copies of one event at any stage of the pipeline. ``ets_ns`` is the event's time
-    in nanoseconds since 1970. Identity fields are texts, empty when absent.
+    ``body`` is the event as JSON values; keys that the pipeline adds may be among them, and nothing reads those.
+    ``payload`` is the event as canonical JSON text (keys sorted, without what the pipeline adds), which is equal for
+    copies of one event at any stage of the pipeline; it is made when somebody asks. ``ets_ns`` is the event's time in
+    nanoseconds since 1970, ``size`` the length of its text in bytes. Identity fields are texts, empty when absent.
+    ``twin`` counts, from 0, events that differ in content but not in eid, mid and time.
     """
 
     __slots__ = (
+        "_payload",
         "actor_id",
         "body",
         "cdata",
         "channel",
+        "context",
         "did",
         "edata",
         "eid",
@@ -34,24 +38,32 @@ class Event:
         "merged",
         "mid",
         "object",
-        "payload",
         "pdata_id",
         "pdata_pid",
         "pdata_ver",
         "position",
         "sid",
+        "size",
+        "text",
+        "twin",
     )
 
-    def __init__(self, body: dict[str, Any], ets_ns: int, payload: bytes, position: Position | None) -> None:
-        """Take the parts of ``body``, which must be in normal form."""
+    def __init__(
+        self, body: dict[str, Any], ets_ns: int, payload: bytes, position: Position | None, text: bytes = b""
+    ) -> None:
+        """Take the parts of ``body``, which must be in normal form; ``text`` is what it was parsed from."""
         self.body = body
-        self.payload = payload
+        self._payload = payload
+        self.text: bytes = text or payload
+        self.size: int = len(self.text)
         self.position = position
         self.ets_ns = ets_ns
         self.late = False
+        self.twin = 0
         self.eid: str = body["eid"]
         self.mid: str = body["mid"]
         context: dict[str, Any] = body["context"]
+        self.context = context
         self.sid: str = context.get("sid", "")
         self.did: str = context.get("did", "")
         self.channel: str = context.get("channel", "")
@@ -66,23 +78,26 @@ class Event:
         self.merged: dict[str, Any] | None = None
 
     @property
+    def payload(self) -> bytes:
+        """Return the canonical text."""
+        if not self._payload:
+            self._payload = canonical(self.body)
+        return self._payload
+
+    @property
     def params(self) -> dict[str, Any]:
         """Return the fields of a LOG's ``params``, which is a list of one-key objects or one object with many keys.
 
         An ACCESS has the same fields in its edata itself, so that these stand beneath.
         """
         if self.merged is None:
-            params = self.edata.get("params")
-            self.merged = dict(self.edata)
-            for entry in params if is_array(params) else [params]:
+            merged = dict(self.edata)
+            params = merged.get("params")
+            for entry in params if is_array(params) else (params,):
                 if is_object(entry):
-                    self.merged.update(entry)
+                    merged.update(entry)
+            self.merged = merged
         return self.merged
-
-    @property
-    def size(self) -> int:
-        """Return the length of the canonical text in bytes."""
-        return len(self.payload)
 
 
 _NOTHING: dict[str, Any] = {}

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
-
-import orjson
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from sunbird_otel import names
-from sunbird_otel._json import INT64, is_array, is_empty, is_number, is_object
+from sunbird_otel._json import INT64, dumps, integers, is_array, is_empty, is_number, is_object
 from sunbird_otel._measure import moments
 
 if TYPE_CHECKING:
@@ -49,13 +47,16 @@ def attribute_value(value: Any) -> AttributeValue | None:  # noqa: PLR0911 - one
     """
     if isinstance(value, str):
         return value or None
-    if isinstance(value, (bool, float)):
+    if isinstance(value, bool):
         return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < INT64 else value
     if isinstance(value, int):
         return value if -INT64 <= value < INT64 else float(value)
     if not value:
         return None
     if is_array(value):
+        value = cast("list[Any]", integers(value))
         kinds: set[object] = {type(part) for part in value}
         if kinds in ({str}, {bool}, {float}):
             return value
@@ -63,7 +64,7 @@ def attribute_value(value: Any) -> AttributeValue | None:  # noqa: PLR0911 - one
             return value
         if kinds == {int, float}:
             return [float(part) for part in value]
-    return orjson.dumps(value).decode()
+    return dumps(value)
 
 
 def _put(attributes: Attributes, key: str, value: Any) -> None:
@@ -71,50 +72,106 @@ def _put(attributes: Attributes, key: str, value: Any) -> None:
         if value:
             attributes[key] = value
         return
+    if value is None:
+        return
     converted = attribute_value(value)
     if converted is not None:
         attributes[key] = converted
 
 
-def context_attributes(attributes: Attributes, event: Event, beside: Event | None = None) -> None:
+def cut(attributes: Attributes, most: int) -> None:
+    """Cut texts of more than ``most`` bytes, and say of which attributes."""
+    truncated: list[str] = []
+    for key, value in attributes.items():
+        if isinstance(value, str):
+            if len(value) > most // 4 and len(text := value.encode("utf-8", "replace")) > most:
+                attributes[key] = text[:most].decode("utf-8", "ignore")
+                truncated.append(key)
+        elif isinstance(value, list) and value and isinstance(value[0], str):
+            kept, size = 0, 0
+            for part in value:
+                size += len(str(part).encode("utf-8", "replace"))
+                if size > most:
+                    break
+                kept += 1
+            if kept < len(value):
+                attributes[key] = value[:kept]
+                truncated.append(key)
+    if truncated:
+        known = attributes.get(names.TRUNCATED)
+        attributes[names.TRUNCATED] = sorted({*truncated, *(map(str, known) if isinstance(known, list) else ())})
+
+
+def context_attributes(  # noqa: C901, PLR0912 - a field after the other, for nearly every event
+    attributes: Attributes, event: Event, beside: Event | None = None
+) -> None:
     """Add who and where; with ``beside`` only what differs from that event, since the span around says the rest."""
-    body = event.body
-    context: dict[str, Any] = body["context"]
-    actor: dict[str, Any] = body.get("actor", {})
-    other: dict[str, Any] = beside.body["context"] if beside is not None else {}
-    other_actor: dict[str, Any] = beside.body.get("actor", {}) if beside is not None else {}
-    for key, value, known in (
-        (names.SESSION_ID, event.sid, beside.sid if beside else ""),
-        (names.USER_ID, event.actor_id, beside.actor_id if beside else ""),
-        (names.ACTOR_TYPE, actor.get("type"), other_actor.get("type")),
-        (names.DEVICE_ID, event.did, beside.did if beside else ""),
-        (names.CHANNEL, event.channel, beside.channel if beside else ""),
-        (names.ENV, context.get("env"), other.get("env")),
-        (names.PDATA_PID, event.pdata_pid, beside.pdata_pid if beside else ""),
-    ):
-        if value and value != known:
-            _put(attributes, key, value)
-    if event.cdata and (beside is None or event.cdata != beside.cdata):
-        for entry in event.cdata:
-            name = _CDATA_KEYS.get(entry["type"].casefold())
-            if name is not None and entry["id"]:
-                attributes[name] = entry["id"]
-        _put(attributes, names.CDATA, orjson.dumps(event.cdata).decode())
+    body, context = event.body, event.context
+    actor: dict[str, Any] = body.get("actor", _NOTHING)
     tags = body.get("tags")
-    if tags and (beside is None or tags != beside.body.get("tags")):
+    if beside is None:
+        if event.sid:
+            attributes[names.SESSION_ID] = event.sid
+        if event.actor_id:
+            attributes[names.USER_ID] = event.actor_id
+        _put(attributes, names.ACTOR_TYPE, actor.get("type"))
+        if event.did:
+            attributes[names.DEVICE_ID] = event.did
+        if event.channel:
+            attributes[names.CHANNEL] = event.channel
+        _put(attributes, names.ENV, context.get("env"))
+        if event.pdata_pid:
+            attributes[names.PDATA_PID] = event.pdata_pid
+        if event.cdata:
+            _correlations(attributes, event)
+        if tags:
+            _put(attributes, names.TAGS, tags)
+        return
+    if event.sid and event.sid != beside.sid:
+        attributes[names.SESSION_ID] = event.sid
+    if event.actor_id and event.actor_id != beside.actor_id:
+        attributes[names.USER_ID] = event.actor_id
+    type_ = actor.get("type")
+    if type_ and type_ != beside.body.get("actor", _NOTHING).get("type"):
+        _put(attributes, names.ACTOR_TYPE, type_)
+    if event.did and event.did != beside.did:
+        attributes[names.DEVICE_ID] = event.did
+    if event.channel and event.channel != beside.channel:
+        attributes[names.CHANNEL] = event.channel
+    env = context.get("env")
+    if env and env != beside.context.get("env"):
+        _put(attributes, names.ENV, env)
+    if event.pdata_pid and event.pdata_pid != beside.pdata_pid:
+        attributes[names.PDATA_PID] = event.pdata_pid
+    if event.cdata and event.cdata != beside.cdata:
+        _correlations(attributes, event)
+    if tags and tags != beside.body.get("tags"):
         _put(attributes, names.TAGS, tags)
+
+
+def _correlations(attributes: Attributes, event: Event) -> None:
+    for entry in event.cdata:
+        name = _CDATA_KEYS.get(entry["type"].casefold())
+        if name is not None and entry["id"]:
+            attributes[name] = entry["id"]
+    attributes[names.CDATA] = dumps(event.cdata)
 
 
 def object_attributes(attributes: Attributes, event: Event) -> None:
     """Add the object and its place in the content hierarchy."""
     obj = event.object
-    _put(attributes, names.OBJECT_ID, obj.get("id"))
-    _put(attributes, names.OBJECT_TYPE, obj.get("type"))
-    _put(attributes, names.OBJECT_VERSION, obj.get("ver") or obj.get("version"))
-    rollup = obj.get("rollup") or event.body["context"].get("rollup")
-    if is_object(rollup):
-        for level, key in enumerate(names.ROLLUP, 1):
-            _put(attributes, key, rollup.get(f"l{level}"))
+    if obj:
+        _put(attributes, names.OBJECT_ID, obj.get("id"))
+        _put(attributes, names.OBJECT_TYPE, obj.get("type"))
+        _put(attributes, names.OBJECT_VERSION, obj.get("ver") or obj.get("version"))
+    rollup = obj.get("rollup") or event.context.get("rollup")
+    if rollup and is_object(rollup):
+        for level, key in _ROLLUP:
+            _put(attributes, key, rollup.get(level))
+
+
+_ROLLUP: Final = tuple((f"l{level}", key) for level, key in enumerate(names.ROLLUP, 1))
+_NOTHING: Final[dict[str, Any]] = {}
 
 
 def edata_attributes(attributes: Attributes, edata: dict[str, Any], eid: str) -> dict[str, Any]:
@@ -139,7 +196,7 @@ def edata_attributes(attributes: Attributes, edata: dict[str, Any], eid: str) ->
 def _put_edata(attributes: Attributes, edata: dict[str, Any], eid: str) -> None:
     other = edata_attributes(attributes, edata, eid)
     if other:
-        attributes[names.EDATA_OTHER] = orjson.dumps(other).decode()
+        attributes[names.EDATA_OTHER] = dumps(other)
 
 
 def event_name(event: Event) -> str:
@@ -192,7 +249,7 @@ def close_attributes(attributes: Attributes, event: Event, opener: Event) -> Non
         elif attributes[key] != value:
             other[key] = value
     if other:
-        attributes[names.END_OTHER] = orjson.dumps(other).decode()
+        attributes[names.END_OTHER] = dumps(other)
 
 
 def error_text(event: Event) -> str:
@@ -242,15 +299,15 @@ def request_attributes(attributes: Attributes, event: Event, request_id: str) ->
     _put_edata(attributes, own, event.eid)
     rest = {field: value for field, value in fields.items() if not is_empty(value)}
     if rest:
-        attributes[names.REQUEST_PARAMS] = orjson.dumps(rest).decode()
+        attributes[names.REQUEST_PARAMS] = dumps(rest)
     return name, code >= _SERVER_ERROR
 
 
 def _status_code(status: object) -> int:
     if isinstance(status, str) and status.isascii() and status.isdigit() and len(status) == _STATUS_DIGITS:
         return int(status)
-    if isinstance(status, int) and not isinstance(status, bool) and _LEAST_STATUS <= status <= _GREATEST_STATUS:
-        return status
+    if is_number(status) and int(status) == status and _LEAST_STATUS <= status <= _GREATEST_STATUS:
+        return int(status)
     return 0
 
 
@@ -284,7 +341,7 @@ def metric_attributes(event: Event) -> Attributes:
     _put(attributes, names.METRIC_SUBSYSTEM, event.edata.get("subsystem"))
     # What tells series apart, and no more: a user or a session would make a series of each measurement.
     _put(attributes, names.CHANNEL, event.channel)
-    _put(attributes, names.ENV, event.body["context"].get("env"))
+    _put(attributes, names.ENV, event.context.get("env"))
     _put(attributes, names.PDATA_PID, event.pdata_pid)
     _put(attributes, names.DEVICE_ID, event.did)
     named = {"system", "subsystem", "metrics"}
@@ -295,5 +352,5 @@ def metric_attributes(event: Event) -> Attributes:
     }
     other.update(moments(event))
     if other:
-        attributes[names.EDATA_OTHER] = orjson.dumps(other).decode()
+        attributes[names.EDATA_OTHER] = dumps(other)
     return attributes

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from sunbird_otel._event import ANONYMOUS, Event
 
@@ -14,6 +13,8 @@ if TYPE_CHECKING:
 
     from sunbird_otel._rules import FlowRule
 
+_NO_KINDS: Final[frozenset[str]] = frozenset()
+
 _LOOKED_AT: Final = 256
 """Open flows of one lane that are looked at: their number must not become each event's cost."""
 
@@ -21,46 +22,109 @@ _REMEMBERED_FLOWS: Final = 8
 """Closed flows that a lane remembers, to know a repeated END and to answer a late event."""
 
 
-@dataclass(slots=True, eq=False)
 class Inside:
-    """An event inside a flow, with what it breaks."""
+    """An event inside a flow: its time, what was written of it and how long its text was, and the error that it tells.
 
-    event: Event
-    violations: tuple[str, ...] = ()
+    ``event`` is the event itself where it may yet be refused.
+    """
+
+    __slots__ = ("error", "event", "size", "time_ns", "written")
+
+    def __init__(self, time_ns: int, written: Any, size: int, error: str | None, event: Event | None) -> None:
+        self.time_ns = time_ns
+        self.written = written
+        self.size = size
+        self.error = error
+        self.event = event
 
 
-@dataclass(slots=True, eq=False)
+class FlowLink(NamedTuple):
+    """A reference to a span, by link or as a parent."""
+
+    trace_id: bytes
+    span_id: bytes
+    type: str = ""
+
+    def typed(self, why: str) -> FlowLink:
+        """Return the same reference as a link of the type ``why``."""
+        return FlowLink(self.trace_id, self.span_id, why)
+
+
 class Flow:
     """A flow, open or closed. Times are nanoseconds; ``last_ns`` is the last event of its own or of any flow in it."""
 
-    rule: FlowRule
-    opener: Event
-    lane: Lane | None
-    trace_id: bytes
-    span_id: bytes
-    start_ns: int
-    last_ns: int
-    parent: Flow | None = None
-    request_id: str = ""
-    synthetic: bool = False
-    children: list[Flow] = field(default_factory=list["Flow"])
-    events: list[Inside] = field(default_factory=list[Inside])
-    events_bytes: int = 0
-    segments: int = 0
-    violations: list[str] = field(default_factory=list[str])
-    repairs: list[str] = field(default_factory=list[str])
-    links: list[FlowLink] = field(default_factory=list["FlowLink"])
-    kinds_inside: set[str] = field(default_factory=set[str])
-    marks: set[str] = field(default_factory=set[str])
-    session_ids: tuple[str, ...] = ()
-    inner_end_ns: int = 0
-    end_ns: int = 0
-    end_reason: str = ""
-    closer: Event | None = None
-    workflow: str = ""
-    observed_start_ns: int = 0
-    observed_end_ns: int = 0
-    held: list[Outcome] = field(default_factory=list["Outcome"])
+    __slots__ = (
+        "children",
+        "closer",
+        "end_ns",
+        "end_reason",
+        "events",
+        "events_bytes",
+        "held",
+        "inner_end_ns",
+        "kinds_inside",
+        "lane",
+        "last_ns",
+        "links",
+        "marks",
+        "observed_end_ns",
+        "observed_start_ns",
+        "opener",
+        "parent",
+        "repairs",
+        "request_id",
+        "rule",
+        "segments",
+        "session_ids",
+        "span_id",
+        "start_ns",
+        "synthetic",
+        "trace_id",
+        "violations",
+        "workflow",
+    )
+
+    def __init__(
+        self,
+        *,
+        rule: FlowRule,
+        opener: Event,
+        lane: Lane | None,
+        trace_id: bytes,
+        span_id: bytes,
+        parent: Flow | None,
+        request_id: str,
+        marks: frozenset[str],
+    ) -> None:
+        """Open a flow at the time of its opening event."""
+        self.rule = rule
+        self.opener = opener
+        self.lane = lane
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.start_ns = opener.ets_ns
+        self.last_ns = opener.ets_ns
+        self.parent = parent
+        self.request_id = request_id
+        self.marks = marks
+        self.synthetic = False
+        self.children: list[Flow] = []
+        self.events: list[Inside] = []
+        self.events_bytes = 0
+        self.segments = 0
+        self.violations: list[str] = []
+        self.repairs: list[str] = []
+        self.links: list[FlowLink] = []
+        self.kinds_inside: frozenset[str] = _NO_KINDS
+        self.session_ids: tuple[str, ...] = ()
+        self.inner_end_ns = 0
+        self.end_ns = 0
+        self.end_reason = ""
+        self.closer: Event | None = None
+        self.workflow = ""
+        self.observed_start_ns = 0
+        self.observed_end_ns = 0
+        self.held: list[Outcome] = []
 
     @property
     def kind(self) -> str:
@@ -84,21 +148,7 @@ class Flow:
         return FlowLink(self.trace_id, self.span_id)
 
 
-@dataclass(frozen=True, slots=True)
-class FlowLink:
-    """A reference to a span, by link or as a parent."""
-
-    trace_id: bytes
-    span_id: bytes
-    type: str = ""
-
-    def typed(self, why: str) -> FlowLink:
-        """Return the same reference as a link of the type ``why``."""
-        return FlowLink(self.trace_id, self.span_id, why)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Closed:
+class Closed(NamedTuple):
     """What a lane remembers of a closed flow; ``values`` are the fields by which an END is paired."""
 
     rule: FlowRule
@@ -109,14 +159,16 @@ class Closed:
     link: FlowLink
 
 
-@dataclass(slots=True, eq=False)
 class Lane:
     """One stream of events in which flows nest. ``stack`` holds the open flows, the outermost first."""
 
-    key: Hashable
-    stack: list[Flow] = field(default_factory=list[Flow])
-    closed: deque[Closed] = field(default_factory=lambda: deque[Closed](maxlen=_REMEMBERED_FLOWS))
-    changed_ns: int = 0
+    __slots__ = ("changed_ns", "closed", "key", "stack")
+
+    def __init__(self, key: Hashable) -> None:
+        self.key = key
+        self.stack: list[Flow] = []
+        self.closed: deque[Closed] = deque(maxlen=_REMEMBERED_FLOWS)
+        self.changed_ns = 0
 
     def newest(self) -> Iterator[Flow]:
         """Yield the open flows, the newest first; of very many (runs of a job that nobody ends) not all."""
@@ -143,64 +195,86 @@ def lane_key(event: Event, scope: str) -> Hashable:
 # --- Outcomes ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True, eq=False)
 class FlowClosed:
     """A flow that is over; all of its events that are not in a segment are in it."""
 
-    flow: Flow
+    __slots__ = ("flow",)
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
 
 
-@dataclass(slots=True, eq=False)
 class FlowSegment:
     """The events so far of a flow that has too many for one span."""
 
-    flow: Flow
-    events: list[Inside]
-    number: int
+    __slots__ = ("events", "flow", "number")
+
+    def __init__(self, flow: Flow, events: list[Inside], number: int) -> None:
+        self.flow = flow
+        self.events = events
+        self.number = number
 
 
-@dataclass(slots=True, eq=False)
 class Lone:
     """An event that gets a span of its own: no flow holds it, or a flow of another producer does."""
 
-    event: Event
-    trace_id: bytes
-    parent: FlowLink | None
-    workflow: str
-    violations: tuple[str, ...] = ()
-    links: tuple[FlowLink, ...] = ()
+    __slots__ = ("event", "links", "parent", "trace_id", "violations", "workflow")
+
+    def __init__(  # noqa: PLR0917 - by place: many are made
+        self,
+        event: Event,
+        trace_id: bytes,
+        parent: FlowLink | None,
+        workflow: str,
+        violations: tuple[str, ...],
+        links: tuple[FlowLink, ...],
+    ) -> None:
+        self.event = event
+        self.trace_id = trace_id
+        self.parent = parent
+        self.workflow = workflow
+        self.violations = violations
+        self.links = links
 
 
-@dataclass(slots=True, eq=False)
 class Measured:
     """A METRICS event."""
 
-    event: Event
+    __slots__ = ("event",)
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
 
 
-@dataclass(slots=True, eq=False)
 class Refused:
     """An event that the policy keeps from the output, under the code of the violation."""
 
-    event: Event
-    code: str
+    __slots__ = ("code", "event")
+
+    def __init__(self, event: Event, code: str) -> None:
+        self.event = event
+        self.code = code
 
 
-Outcome: TypeAlias = FlowClosed | FlowSegment | Lone | Measured | Refused
+Outcome: TypeAlias = "FlowClosed | FlowSegment | Lone | Measured | Refused"
 """What the flow engine tells."""
 
 
 def events_of(flow: Flow) -> list[Event]:
-    """Return every event that a flow stands for, with those of what waits in it."""
+    """Return every event that a flow stands for, with those of what waits in it; they must have been kept."""
     events = [] if flow.synthetic else [flow.opener]
-    events.extend(inside.event for inside in flow.events)
+    events.extend(_kept(flow.events))
     for outcome in flow.held:
         if isinstance(outcome, FlowClosed):
             events.extend(events_of(outcome.flow))
         elif isinstance(outcome, FlowSegment):
-            events.extend(inside.event for inside in outcome.events)
+            events.extend(_kept(outcome.events))
         else:
             events.append(outcome.event)
     if flow.closer is not None:
         events.append(flow.closer)
     return events
+
+
+def _kept(inside: list[Inside]) -> list[Event]:
+    return [one.event for one in inside if one.event is not None]

@@ -6,11 +6,11 @@ events' own, and no workflow: what to do with an event is said by the rules alon
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from sunbird_otel._flow import Closed, Flow, FlowClosed, Inside, Lane, Measured, Outcome, events_of, lane_key
+from sunbird_otel._flow import Closed, Flow, FlowClosed, Lane, Measured, Outcome, events_of, lane_key
 from sunbird_otel._ids import span_of, trace_of
-from sunbird_otel._measure import measurements
+from sunbird_otel._measure import METRICS, duration_ns, measurements
 from sunbird_otel._open import DEEPEST, OpenFlows
 from sunbird_otel._pairing import match_end, pairing_values, same_flow
 from sunbird_otel._parked import Parked
@@ -24,11 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from sunbird_otel._event import Event
-    from sunbird_otel._rules import FlowRule, Rules
+    from sunbird_otel._flow import Inside
+    from sunbird_otel._limits import Limits
+    from sunbird_otel._rules import FlowRule, Role, Rules
     from sunbird_otel._tally import Tally
-
-_LONGEST_REQUEST_MS: Final = 86_400_000
-_MS: Final = 1_000_000
 
 
 class FlowEngine:
@@ -42,6 +41,8 @@ class FlowEngine:
         max_open_flows: Beyond this the flow that has been idle longest is evicted.
         tally: Counts opened and closed flows, ends and violations.
         on_violation: Is called with code, event, expected and found for each violation.
+        write: Writes an event as a flow is to hold it: flow, event, what it breaks.
+        limits: When a flow goes on in a further span.
     """
 
     def __init__(
@@ -54,6 +55,8 @@ class FlowEngine:
         max_open_flows: int,
         tally: Tally,
         on_violation: Callable[[str, Event, str, str], None],
+        write: Callable[[Flow, Event, tuple[str, ...]], Inside],
+        limits: Limits,
     ) -> None:
         """Start with nothing open."""
         self._rules = rules
@@ -77,17 +80,24 @@ class FlowEngine:
             repairs=self._repairs,
             told=self._told,
             make_home=self._missing_home,
+            write=write,
+            limits=limits,
         )
+        self._write = write
         # Producers that are known to write AUDIT Ready or Stopped.
         self._auditing: set[Hashable] = set()
 
     def feed(self, events: list[Event]) -> list[Outcome]:
         """Take events that have one time, and return what they decide."""
-        if len(events) > 1:
-            events = natural_order(events, self._rules, self._closes_open_flow)
-        for event in events:
+        rules = self._rules
+        if len(events) == 1:
+            event = events[0]
             self._expire(event.ets_ns)
-            self._process(event)
+            self._process(event, rules.role(event))
+        else:
+            for event, role in natural_order(events, rules, self._closes_open_flow):
+                self._expire(event.ets_ns)
+                self._process(event, role)
         return self._told.take()
 
     def feed_late(self, event: Event) -> list[Outcome]:
@@ -102,7 +112,7 @@ class FlowEngine:
             if lane is not None and lane.changed_ns > event.ets_ns:
                 self._placing.place(event)
                 return self._told.take()
-        self._process(event)
+        self._process(event, role)
         return self._told.take()
 
     def advance(self, to_ns: int) -> list[Outcome]:
@@ -118,11 +128,10 @@ class FlowEngine:
             self._close(flow, "drain")
         return self._told.take()
 
-    def _process(self, event: Event) -> None:
-        if measurements(event):
-            self._told.tell([Measured(event)])
+    def _process(self, event: Event, role: Role) -> None:
+        if event.eid == METRICS and measurements(event):
+            self._told.tell_one(Measured(event))
             return
-        role = self._rules.role(event)
         if isinstance(role, Opens):
             if role.rule.whole:
                 self._request(event, role.rule)
@@ -164,19 +173,16 @@ class FlowEngine:
     def _make(self, event: Event, rule: FlowRule, lane: Lane | None, parent: Flow | None) -> Flow:
         request_id = self._parked.request_id(event)
         trace_id = parent.trace_id if parent else trace_of(event, request_id, self._trace_scope)
-        flow = Flow(
+        return Flow(
             rule=rule,
             opener=event,
             lane=lane,
             trace_id=trace_id,
             span_id=span_of(trace_id, rule.kind, event),
-            start_ns=event.ets_ns,
-            last_ns=event.ets_ns,
             parent=parent,
             request_id=request_id,
+            marks=self._rules.marks_of_producer(event.pdata_id, event.pdata_pid),
         )
-        flow.marks.update(self._rules.marks_of_producer(event.pdata_id, event.pdata_pid))
-        return flow
 
     def _settle(self, flow: Flow, near: Flow | None) -> None:
         scope = self._trace_scope
@@ -221,7 +227,7 @@ class FlowEngine:
         if run is not None and run.rule.members == "child":
             parent = run
         flow = self._make(event, rule, None, parent)
-        flow.start_ns = event.ets_ns - duration_ns(event, rule)
+        flow.start_ns = event.ets_ns - duration_ns(event, rule.duration)
         flow.end_reason, flow.end_ns = "end", event.ets_ns
         self._gather(flow)
         if outside and owner is not None:
@@ -240,8 +246,9 @@ class FlowEngine:
     def _gather(self, request: Flow) -> None:
         """Let ``request`` hold the events that have waited for it."""
         answered_ns = request.opener.ets_ns
-        request.events = [Inside(event) for event in self._parked.gather(request)]
-        first_ns = min((inside.event.ets_ns for inside in request.events), default=answered_ns)
+        waited = self._parked.gather(request)
+        request.events = [self._write(request, event, ()) for event in waited]
+        first_ns = min((event.ets_ns for event in waited), default=answered_ns)
         if request.start_ns == answered_ns:
             request.start_ns = first_ns  # it does not say how long it took: at least as long as it has been telling
         elif self._told.repairs and first_ns < request.start_ns:
@@ -319,9 +326,12 @@ class FlowEngine:
     def _finish(self, flow: Flow) -> None:
         """Decide what is known only now, remember the flow, and tell it."""
         rules, parent = self._rules, flow.parent
-        around = list(flow.ancestors())
-        kinds = {flow.kind, *flow.kinds_inside, *(outer.kind for outer in around)}
-        marks = flow.marks.union(*(outer.marks for outer in around))
+        kinds, marks = flow.kinds_inside | {flow.rule.kind}, flow.marks
+        outer = parent
+        while outer is not None:
+            kinds |= {outer.rule.kind}
+            marks |= outer.marks
+            outer = outer.parent
         flow.workflow = rules.workflow_of(kinds, marks)
         self._tally.open -= 1
         self._tally.closed[flow.end_reason] += 1
@@ -333,7 +343,7 @@ class FlowEngine:
         if self._told.repairs:
             self._repairs.contain(flow)
         if parent is not None:
-            parent.kinds_inside |= {flow.kind} | flow.kinds_inside
+            parent.kinds_inside |= flow.kinds_inside | {flow.rule.kind}
             parent.marks |= flow.marks
         if flow.lane is not None:
             ended = flow.end_reason == "end"
@@ -345,9 +355,10 @@ class FlowEngine:
             for event in events_of(flow):
                 self._told.refuse(event, flow.violations[0])
             return
-        told = [*flow.held, FlowClosed(flow)]
-        flow.held = []
-        self._told.tell(told, parent)
+        if flow.held:
+            held, flow.held = flow.held, []
+            self._told.tell(held, parent)
+        self._told.tell_one(FlowClosed(flow), parent)
 
     def _expire(self, now_ns: int) -> None:
         while (flow := self._open.idle(now_ns)) is not None:
@@ -377,17 +388,3 @@ class FlowEngine:
 
 def _kinds(flow: Flow | None) -> list[str]:
     return [outer.kind for outer in flow.lineage()] if flow is not None else []
-
-
-def duration_ns(event: Event, rule: FlowRule) -> int:
-    """Return how long a request took; 0 when it does not say or what it says cannot be."""
-    value = event.params.get(rule.duration.partition(".")[2])
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return 0
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _LONGEST_REQUEST_MS:
-        return 0
-    numerator, denominator = value.as_integer_ratio()
-    return numerator * _MS // denominator

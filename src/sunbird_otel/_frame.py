@@ -1,9 +1,9 @@
 """From bytes to JSON documents, whatever stands between them, in bounded memory and without I/O.
 
 An input may hold one event a line, batches, pretty-printed documents, documents with nothing or a record separator
-between them, and arrays of any length, in any mixture; the bytes alone tell. The usual line is parsed at once, which
-proves that it is one whole document, and the parsed value travels with it so that nobody parses it again. Everything
-else goes through :class:`sunbird_otel._scan.Scanner`.
+between them, and arrays of any length, in any mixture; the bytes alone tell. Usual lines are handed on together as they
+are, since who takes them knows best when to parse them. Everything else goes through
+:class:`sunbird_otel._scan.Scanner`.
 
 What is broken costs only itself. A line that was cut off can look as if the next one belonged to it; so when a
 document breaks, reading goes back to the line after its first.
@@ -12,10 +12,11 @@ document breaks, reading goes back to the line after its first.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
 
+from sunbird_otel._document import Document, Lines, is_whole
 from sunbird_otel._findings import Finding, Position
 from sunbird_otel._scan import Scanner, Step
 from sunbird_otel._wreck import LINE_END, Wreck, can_quote, quote
@@ -32,23 +33,10 @@ _UTF8_BOM = b"\xef\xbb\xbf"
 _BOMS = (_UTF8_BOM, b"\xff\xfe", b"\xfe\xff")
 _MARKS = b"\x00\xef\xff\xfe"
 
-_BRACE, _BRACKET, _CLOSE_BRACE, _CLOSE_BRACKET, _COMMA, _NUL = b"{[}],\x00"
+_BRACE, _BRACKET, _CLOSE_BRACE, _CLOSE_BRACKET, _COMMA, _NUL, _CR = b"{[}],\x00\r"
 
 _SCALAR_BYTES = 4096  # a line or word of this length without a bracket is no event; the rest of it need not be kept
 _WAIT_BYTES = 1 << 20  # how long a line may become before it is scanned as it comes
-
-
-class Document(NamedTuple):
-    """One JSON document: an event, a batch, or an element of an array; a tuple because one is made for each line."""
-
-    data: bytes
-    """The bytes of the document, with nothing around them; balanced, but not always valid JSON."""
-    position: Position
-    """The line on which it begins; ``index`` is its place (from 0) when it is an element of an array."""
-    end: int
-    """Offset of the first byte after it, from the start of the (inflated) input."""
-    value: Any = None
-    """What ``orjson.loads(data)`` returns, when that is known already; else None."""
 
 
 _Move = Document | Finding | Literal[Step.MORE, Step.DONE]
@@ -61,18 +49,23 @@ class Framer:
     Args:
         limits: ``document_bytes`` bounds what is kept in memory.
         source: the name that goes into positions.
+        line: the number of the first line.
+        base: the offset of the first byte.
+        together: whether usual lines may be handed on together.
 
     Everything that ``feed`` and ``close`` return must be taken before the next call.
     """
 
-    def __init__(self, limits: Limits, source: str = "") -> None:
+    def __init__(
+        self, limits: Limits, source: str = "", *, line: int = 1, base: int = 0, together: bool = True
+    ) -> None:
         """Begin at the start of an input."""
         self._limit = limits.document_bytes
         self._source = source
         self._buffer = bytearray()
-        self._base = 0  # offset in the input of the first byte of the buffer
+        self._base = base  # offset in the input of the first byte of the buffer
         self._at = 0  # in the buffer: all before it is done
-        self._line = 1
+        self._line = line
         self._line_start = 0  # in the buffer, negative when those bytes are gone
         self._indent = 0  # blanks before the first thing on this line
         self._fresh = True  # nothing but blanks so far on this line
@@ -87,9 +80,10 @@ class Framer:
         self._wreck = Wreck()
         self._foreign = False  # the input is no UTF-8 text at all
         self._final = False
+        self._together = together
         self._closing_code = "not_json"
 
-    def feed(self, chunk: bytes) -> Iterator[Document | Finding]:
+    def feed(self, chunk: bytes) -> Iterator[Lines | Document | Finding]:
         """Take the next bytes, of any length; return what they complete."""
         if self._foreign:
             return iter(())
@@ -98,7 +92,7 @@ class Framer:
             return iter(())
         return self._take()
 
-    def close(self, code: str = "not_json") -> Iterator[Document | Finding]:
+    def close(self, code: str = "not_json") -> Iterator[Lines | Document | Finding]:
         """End the input; return what is left.
 
         ``code`` is for a document that the end cuts off: ``truncated`` when the caller knows that bytes are missing.
@@ -107,10 +101,10 @@ class Framer:
         self._closing_code = code
         return self._take()
 
-    def _take(self) -> Iterator[Document | Finding]:
+    def _take(self) -> Iterator[Lines | Document | Finding]:
         self._waiting = False
         while True:
-            if self._fresh and self._index is None and self._scanner is None and not self._skipping:
+            if self._together and self._fresh and self._index is None and self._scanner is None and not self._skipping:
                 yield from self._lines()
             item = self._next()
             if item is Step.MORE:
@@ -119,28 +113,32 @@ class Framer:
                 yield item
         self._drop()
 
-    def _lines(self) -> Iterator[Document]:
-        """Take the lines that hold one object each, up to one that does not: this is the hot path."""
-        buffer, base, source, limit = self._buffer, self._base, self._source, self._limit
-        find, loads = buffer.find, orjson.loads
-        start, line = self._at, self._line
-        while (end := find(b"\n", start)) >= 0 and buffer[start] == _BRACE and end - start <= limit:
-            data = bytes(buffer[start:end])
-            try:
-                value = loads(data)
-            except ValueError:
+    def _lines(self) -> Iterator[Lines]:
+        """Take the lines that hold one object each as far as their brackets tell: this is the hot path."""
+        buffer, start = self._buffer, self._at
+        end = buffer.find(b"\n", start)
+        if end < 0 or buffer[start] != _BRACE:
+            return
+        line_end = b"\r\n" if buffer[end - 1] == _CR else b"\n"
+        if not is_whole(bytes(buffer[start : end + 1 - len(line_end)])):
+            return
+        texts = bytes(buffer[start : buffer.rfind(line_end, start)]).split(line_end)
+        limit = self._limit
+        number = taken = 0
+        for text in texts:
+            if not is_whole(text) or len(text) > limit:
                 break
-            if data[-1] != _CLOSE_BRACE:
-                data = data.rstrip()
-            yield Document(data, Position(source, line), base + start + len(data), value)
-            start = end + 1
-            line += 1
-        if start != self._at:
-            self._at = self._line_start = start
-            self._line = line
-            self._separable = True
-            if self._wreck.is_past(base + start - 1):
-                self._wreck = Wreck()
+            number += 1
+            taken += len(text) + len(line_end)
+        if not number:
+            return
+        del texts[number:]
+        self._at = self._line_start = start + taken
+        yield Lines(self._source, self._line, texts, self._base + self._at, len(line_end))
+        self._line += number
+        self._separable = True
+        if self._wreck.is_past(self._base + self._at - 1):
+            self._wreck = Wreck()
 
     def _drop(self) -> None:
         """Forget the bytes that are done with."""

@@ -1,7 +1,8 @@
 """Ids that are derived, so that the same input gives the same trace on any machine, in any order, after any restart.
 
-The recipe: BLAKE2b over a JSON array of texts, 16 bytes for a trace and 8 for a span, personalised with the recipe's
-version. Changing anything here changes every id, so it takes a new version.
+The recipe: BLAKE2b over a JSON array of texts, 16 bytes for a trace, and over the trace and the opening event, 8 bytes
+for a span; personalised with the recipe's version. An event is known by eid, mid and time, and by its ``twin`` where
+several share these. Changing anything here changes every id, so it takes a new version.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import orjson
 if TYPE_CHECKING:
     from sunbird_otel._event import Event
 
-RECIPE: Final = b"sunbird-otel/1"
+RECIPE: Final = b"sunbird-otel/2"
 """The version of the recipe."""
 
 _DAY_NS: Final = 86_400 * 1_000_000_000
@@ -41,7 +42,11 @@ def request_trace(request_id: str) -> bytes:
 
 def event_trace(event: Event) -> bytes:
     """Return the trace that starts with ``event`` alone."""
-    return blake2b(event.payload, digest_size=16, person=RECIPE).digest()
+    return blake2b(_identity(event), digest_size=16, person=RECIPE).digest()
+
+
+def _identity(event: Event) -> bytes:
+    return f"{event.eid}\0{event.mid}\0{event.ets_ns}\0{event.twin}".encode("utf-8", "surrogatepass")
 
 
 def trace_of(event: Event, request_id: str, scope: str) -> bytes:
@@ -64,7 +69,5 @@ def trace_of(event: Event, request_id: str, scope: str) -> bytes:
 
 def span_of(trace_id: bytes, role: str, event: Event) -> bytes:
     """Return the span that ``event`` opens in the part ``role`` (a flow's kind, for example)."""
-    digest = blake2b(trace_id, digest_size=8, person=RECIPE)
-    digest.update(role.encode())
-    digest.update(event.payload)
-    return digest.digest()
+    text = f"{role}\0{event.eid}\0{event.mid}\0{event.ets_ns}\0{event.twin}"
+    return blake2b(trace_id + text.encode("utf-8", "surrogatepass"), digest_size=8, person=RECIPE).digest()

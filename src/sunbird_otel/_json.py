@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, Final, TypeGuard
+
+import orjson
 
 INT64: Final = 1 << 63
 """Integers from here on do not fit an attribute."""
 
+ADDED_BY_PIPELINE: Final = frozenset(
+    {
+        "syncts", "@timestamp", "@version", "flags", "metadata", "type", "uuid", "key", "ts", "host", "path",
+        "devicedata", "userdata", "contentdata", "collectiondata", "l2data", "dialcodedata", "derivedlocationdata",
+    }
+)  # fmt: skip
+"""What stages of Sunbird's pipeline put at the top of an event."""
+
+_INTEGRAL_FLOAT: Final = re.compile(rb"(?:\.0|e\+?\d+)[,}\]]")
+_SORTED: Final = orjson.OPT_SORT_KEYS
 _DEEPEST: Final = 256
 _SHOWN: Final = 80
 
@@ -60,6 +73,25 @@ def integers(value: Any) -> Any:
     if is_array(value):
         return [integers(part) for part in value]
     return value
+
+
+def dumps(value: Any) -> str:
+    """Return ``value`` as JSON text, with integers in place of floats that have no fraction."""
+    text = orjson.dumps(value)
+    if _INTEGRAL_FLOAT.search(text):
+        text = orjson.dumps(integers(value))
+    return text.decode()
+
+
+def canonical(body: dict[str, Any]) -> bytes:
+    """Return an event as canonical text: keys sorted, without what the pipeline adds and its spelling of numbers.
+
+    Raises:
+        TypeError: It is nested more than 254 levels deep, or is no JSON value.
+    """
+    own = {key: value for key, value in body.items() if key not in ADDED_BY_PIPELINE}
+    text = orjson.dumps(own, option=_SORTED)
+    return orjson.dumps(integers(own), option=_SORTED) if _INTEGRAL_FLOAT.search(text) else text
 
 
 def parse(document: bytes) -> object:

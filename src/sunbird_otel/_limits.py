@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Final
 
 from sunbird_otel.errors import ConfigError
+
+SPAN_EVENTS: Final = 2_000
+"""Events that one span holds; with the usual kilobyte an event, half of the 4 MiB that a gRPC message may have."""
+
+SPAN_BYTES: Final = 1_500_000
+"""Bytes of events that one span holds: under a third of what Tempo accepts as a trace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,24 @@ class Limits:
     """Length of one text value in bytes of UTF-8.
 
     A quarter of an event of the largest size: room for a stack trace, too little to fill a span.
+    """
+
+    attribute_bytes: int = 65_536
+    """Length of one attribute's text in bytes of UTF-8; what is longer is cut, and ``sunbird.truncated`` names it.
+
+    Room for a stack trace. Tempo cuts at 2,048 bytes unless it is told otherwise, and does not say so.
+    """
+
+    span_events: int = SPAN_EVENTS
+    """Events after which a flow goes on in a further span."""
+
+    span_bytes: int = SPAN_BYTES
+    """Bytes of events after which a flow goes on in a further span."""
+
+    trace_bytes: int = 4_000_000
+    """Bytes of events after which what comes goes on in a further trace, linked to the first.
+
+    Tempo drops what comes to a trace beyond 5 MB.
     """
 
     batch_events: int = 100_000

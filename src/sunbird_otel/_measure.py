@@ -1,4 +1,4 @@
-"""What a METRICS event measured."""
+"""What an event measured: the numbers of METRICS, the duration of a request."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from sunbird_otel._decode import EARLIEST_ETS_MS, LATEST_ETS_MS
-from sunbird_otel._json import is_array, is_number, is_object
+from sunbird_otel._json import integers, is_array, is_number, is_object
 
 if TYPE_CHECKING:
     from sunbird_otel._event import Event
 
+METRICS: Final = "METRICS"
+"""The one event that measures."""
+
 _WHEN: Final = re.compile(r"(?i:date|time|timestamp)$|(?:At|On|_at|_on|_ts)$")
+_LONGEST_REQUEST_MS: Final = 86_400_000
+_MS: Final = 1_000_000
 _NAMING: Final = frozenset({"system", "subsystem", "metrics"})
 
 
@@ -31,16 +36,32 @@ def moments(event: Event) -> dict[str, int | float]:
 
 
 def _numbers(event: Event) -> list[tuple[str, int | float]]:
-    if event.eid != "METRICS":
+    if event.eid != METRICS:
         return []
     found: list[tuple[str, int | float]] = []
     listed = event.edata.get("metrics")
     if is_array(listed):
         entries = [entry for entry in listed if is_object(entry) and isinstance(entry.get("metric"), str)]
-        found.extend((entry["metric"], entry["value"]) for entry in entries if is_number(entry.get("value")))
-    found.extend((name, value) for name, value in event.edata.items() if name not in _NAMING and is_number(value))
+        found.extend((entry["metric"], integers(entry["value"])) for entry in entries if is_number(entry.get("value")))
+    found.extend(
+        (name, integers(value)) for name, value in event.edata.items() if name not in _NAMING and is_number(value)
+    )
     return found
 
 
 def _is_moment(name: str, value: float) -> bool:
     return EARLIEST_ETS_MS <= value < LATEST_ETS_MS and _WHEN.search(name) is not None
+
+
+def duration_ns(event: Event, path: str) -> int:
+    """Return how long a request took by its field ``path``; 0 when it does not say or what it says cannot be."""
+    value = event.params.get(path.partition(".")[2])
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return 0
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _LONGEST_REQUEST_MS:
+        return 0
+    numerator, denominator = value.as_integer_ratio()
+    return numerator * _MS // denominator

@@ -1,32 +1,43 @@
 """Puts events in the order of their own time, inside a lateness window and a memory budget.
 
-Copies of one event are equal in (mid, eid, content), so they have one time: they meet here, and one is kept. The
-buffer holds the canonical text of an event, not its objects.
+The buffer holds the bytes of an event, not its objects, and in general not even parsed: see :mod:`sunbird_otel._line`.
+Copies of one event are equal in eid, mid and content, so they have one time: they meet here, and :func:`distinct`
+keeps one.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
-from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Final
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from sunbird_otel._decode import revive
+import orjson
+
+from sunbird_otel._json import canonical
 
 if TYPE_CHECKING:
     from sunbird_otel._event import Event
     from sunbird_otel._findings import Position
 
-_OVERHEAD: Final = 360
+_OVERHEAD: Final = 280
 """Bytes that one buffered event costs beside its text, measured on CPython 3.11."""
 
 _REMEMBERED: Final = 200_000
-"""Events that are remembered by a hash once they are released early, to know a late copy of one."""
+"""Events that are remembered once they are released early, to know a late copy of one."""
+
+_REMEMBERED_BYTES: Final = 64 << 20
+"""Bytes of these events."""
+
+Entry: TypeAlias = tuple[int, int, bytes, "str | Position | None", int]
+"""A buffered event: its time (ns), the number of its arrival, and its text.
+
+The last two are source and line of an event that was not parsed yet. Of one that was, the text is canonical, and there
+stands its position instead of the source.
+"""
 
 
-@dataclass(slots=True, eq=False)
-class Released:
-    """Events of one time, without copies, in the order of their text; and the copies that were left out."""
+class Distinct(NamedTuple):
+    """Events of one time without copies, and the copies that were left out."""
 
     events: list[Event]
     copies: list[Event]
@@ -45,77 +56,139 @@ class Sequencer:
         """Start empty."""
         self._lateness_ns = lateness_ns
         self._memory = memory
-        self._heap: list[tuple[int, bytes, int, Position | None]] = []
+        # Sorting once is cheaper than a heap, so that there is one only when events must leave before the end.
+        self._buffer: list[Entry] = []
+        self._is_heap = lateness_ns is not None
+        self._is_descending = False
         self._bytes = 0
         self._count = 0
         self._newest_ns = 0
-        self._recent: OrderedDict[int, None] = OrderedDict()
+        self._recent: OrderedDict[tuple[str, str, int], list[bytes]] = OrderedDict()
+        self._recent_bytes = 0
         self.released_to_ns = 0
         """No older event is waited for; one that comes is late."""
         self.released_early = 0
         """Events released before their time for lack of memory."""
 
-    def push(self, event: Event) -> bool:
-        """Take ``event`` in; return ``False`` when it is late, which leaves it to the caller."""
-        self._newest_ns = max(self._newest_ns, event.ets_ns)
-        if self._lateness_ns is not None:
-            self.released_to_ns = max(self.released_to_ns, self._newest_ns - self._lateness_ns)
-        if event.ets_ns < self.released_to_ns:
+    def push(self, ets_ns: int, text: bytes, place: str | Position | None, line: int = 0) -> bool:
+        """Take an event in, by the parts of an :data:`Entry`. Return ``False`` when it is late, and stays outside."""
+        if ets_ns > self._newest_ns:
+            self._newest_ns = ets_ns
+            if self._lateness_ns is not None:
+                self.released_to_ns = max(self.released_to_ns, ets_ns - self._lateness_ns)
+        if ets_ns < self.released_to_ns:
             return False
         self._count += 1
-        # A copy of the exact length: the encoder's own buffer is several times as large, and would stay so.
-        payload = memoryview(event.payload).tobytes()
-        heappush(self._heap, (event.ets_ns, payload, self._count, event.position))
-        self._bytes += event.size + _OVERHEAD
+        if self._is_heap:
+            heappush(self._buffer, (ets_ns, self._count, text, place, line))
+        else:
+            if self._is_descending:
+                self._buffer.reverse()
+                self._is_descending = False
+            self._buffer.append((ets_ns, self._count, text, place, line))
+        self._bytes += len(text) + _OVERHEAD
         return True
 
-    def is_copy(self, late: Event) -> bool:
-        """Tell whether a late event is a copy of one that has been released lately."""
-        return hash(late.payload) in self._recent
+    def due(self) -> list[Entry]:
+        """Return the next events of one time whose time has come, or that there is no room for; empty if none are."""
+        buffer, lateness_ns = self._buffer, self._lateness_ns
+        if lateness_ns is not None and buffer and buffer[0][0] < self._newest_ns - lateness_ns:
+            return self._release()
+        if self._bytes > self._memory:
+            self._make_heap()
+            released = self._release()
+            self.released_early += len(released)
+            return released
+        return []
+
+    def before(self, time_ns: int) -> list[Entry]:
+        """Return the next events of one time before ``time_ns``; when there are none, what is older is late."""
+        self._make_heap()
+        if self._buffer and self._buffer[0][0] < time_ns:
+            return self._release()
+        self.released_to_ns = max(self.released_to_ns, time_ns)
+        return []
+
+    def rest(self) -> list[Entry]:
+        """Return the next events of one time, due or not; empty when the buffer is."""
+        if not self._buffer:
+            return []
+        if not self._is_heap and not self._is_descending:
+            self._buffer.sort(reverse=True)
+            self._is_descending = True
+        return self._release()
+
+    @property
+    def remembers(self) -> bool:
+        """Whether released events are to be remembered, since more may come that are equal."""
+        return self._is_heap
 
     def remember(self, event: Event) -> None:
-        """Remember a released event, so that a late copy of it is known."""
-        self._recent[hash(event.payload)] = None
-        if len(self._recent) > _REMEMBERED:
-            self._recent.popitem(last=False)
+        """Remember a released event by its text, so that a late copy of it is known."""
+        recent, text = self._recent, event.text
+        recent.setdefault((event.eid, event.mid, event.ets_ns), []).append(text)
+        self._recent_bytes += len(text)
+        while len(recent) > _REMEMBERED or self._recent_bytes > _REMEMBERED_BYTES:
+            _, texts = recent.popitem(last=False)
+            self._recent_bytes -= sum(map(len, texts))
 
-    def due(self) -> Released | None:
-        """Return the next events whose time has come, or that there is no room for; ``None`` when there are none."""
-        if not self._heap:
-            return None
-        if self._lateness_ns is not None and self._heap[0][0] < self._newest_ns - self._lateness_ns:
-            return self._release(remember=True)
-        if self._bytes > self._memory:
-            released = self._release(remember=True)
-            self.released_early += len(released.events) + len(released.copies)
-            return released
-        return None
+    def is_copy(self, late: Event) -> bool:
+        """Tell whether a late event is a copy of one that was released lately; if not, number it among its twins."""
+        texts = self._recent.get((late.eid, late.mid, late.ets_ns))
+        if texts is None:
+            return False
+        payload = late.payload
+        if any(canonical(orjson.loads(text)) == payload for text in texts):
+            return True
+        late.twin = len(texts)
+        return False
 
-    def before(self, time_ns: int) -> Released | None:
-        """Return the next events before ``time_ns``; ``None`` when there are none, and from then on they are late."""
-        if self._heap and self._heap[0][0] < time_ns:
-            return self._release(remember=True)
-        self.released_to_ns = max(self.released_to_ns, time_ns)
-        return None
+    def _make_heap(self) -> None:
+        if not self._is_heap:
+            self._is_heap, self._is_descending = True, False
+            heapify(self._buffer)
 
-    def rest(self) -> Released | None:
-        """Return the next events, due or not; ``None`` when the buffer is empty."""
-        return self._release(remember=False) if self._heap else None
-
-    def _release(self, *, remember: bool) -> Released:
-        time_ns = self._heap[0][0]
-        released = Released([], [])
-        last: bytes | None = None
-        while self._heap and self._heap[0][0] == time_ns:
-            _, payload, _, position = heappop(self._heap)
-            self._bytes -= len(payload) + _OVERHEAD
-            event = revive(payload, time_ns, position)
-            if payload == last:
-                released.copies.append(event)
-                continue
-            released.events.append(event)
-            last = payload
-            if remember:
-                self.remember(event)
+    def _release(self) -> list[Entry]:
+        buffer = self._buffer
+        released: list[Entry] = []
+        if self._is_heap:
+            time_ns = buffer[0][0]
+            while buffer and buffer[0][0] == time_ns:
+                released.append(heappop(buffer))
+        else:
+            time_ns = buffer[-1][0]
+            while buffer and buffer[-1][0] == time_ns:
+                released.append(buffer.pop())
+        for entry in released:
+            self._bytes -= len(entry[2]) + _OVERHEAD
         self.released_to_ns = max(self.released_to_ns, time_ns + 1)
         return released
+
+
+def distinct(events: list[Event]) -> Distinct:
+    """Part events of one time from their copies, and number those that share eid and mid but not their content.
+
+    Args:
+        events: Events of one time, in the order of their arrival.
+
+    Returns:
+        The first of each, and the others.
+    """
+    by_name: dict[tuple[str, str], list[Event]] = {}
+    for event in events:
+        by_name.setdefault((event.eid, event.mid), []).append(event)
+    if len(by_name) == len(events):
+        return Distinct(events, [])
+    kept: list[Event] = []
+    copies: list[Event] = []
+    for same in by_name.values():
+        same.sort(key=lambda event: event.payload)
+        twins = 0
+        for number, event in enumerate(same):
+            if number and event.payload == same[number - 1].payload:
+                copies.append(event)
+                continue
+            event.twin = twins
+            twins += 1
+            kept.append(event)
+    return Distinct(kept, copies)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sunbird_otel._flow import Closed, Flow, FlowLink, FlowSegment, Inside, Lane, Lone
+from sunbird_otel._flow import Closed, Flow, FlowLink, FlowSegment, Lane, Lone
 from sunbird_otel._ids import trace_of
 from sunbird_otel._pairing import match_end
 
@@ -12,18 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from sunbird_otel._event import Event
+    from sunbird_otel._flow import Inside
+    from sunbird_otel._limits import Limits
     from sunbird_otel._open import OpenFlows
     from sunbird_otel._parked import Parked, Waiting
     from sunbird_otel._repair import Repairs
     from sunbird_otel._rules import FlowRule, Rules
     from sunbird_otel._told import Told
 
-SPAN_EVENTS: Final = 2_000
-"""Events after which a flow goes on in a further segment: with the usual kilobyte an event, half of the 4 MiB that a
-gRPC message may have."""
-
-SPAN_BYTES: Final = 1_500_000
-"""Bytes of events after which a flow goes on in a further segment: under a third of what Tempo accepts as a trace."""
+_NO_KINDS: Final[frozenset[str]] = frozenset()
 
 
 def begun_by(event: Event, flows: Iterable[Flow]) -> list[Flow]:
@@ -42,6 +39,8 @@ class Placing:
         repairs: Widens flows under the policy ``repair``.
         told: Takes the outcomes.
         make_home: Opens the flow that an event needs and that was not there: rule, event, innermost open flow.
+        write: Writes an event as the flow is to hold it: flow, event, what it breaks.
+        limits: When a flow goes on in a further segment.
     """
 
     def __init__(
@@ -54,6 +53,8 @@ class Placing:
         repairs: Repairs[Flow],
         told: Told,
         make_home: Callable[[FlowRule, Event, Flow | None], Flow],
+        write: Callable[[Flow, Event, tuple[str, ...]], Inside],
+        limits: Limits,
     ) -> None:
         """Keep the parts."""
         self._rules = rules
@@ -63,6 +64,9 @@ class Placing:
         self._repairs = repairs
         self._told = told
         self._make_home = make_home
+        self._write = write
+        self._span_events = limits.span_events
+        self._span_bytes = limits.span_bytes
         self._producer_rules = tuple(r for r in rules.flows if r.scope == "producer" and r.members != "link")
 
     def inside(self, event: Event) -> None:
@@ -95,7 +99,7 @@ class Placing:
         flow = self._holder(event, lane, anything=bool(violations))
         if flow is not None:
             if flow.opener.pdata_id == event.pdata_id:
-                self._add(flow, Inside(event, violations))
+                self._add(flow, event, violations)
             else:
                 self._lone(event, flow.trace_id, parent=flow.reference(), flow=flow, violations=violations)
             return
@@ -110,7 +114,7 @@ class Placing:
                 self._told.refuse(event, violations[0])
                 return
             if self._told.repairs and homes and not event.late:
-                self._add(self._make_home(homes[0], event, innermost), Inside(event, violations))
+                self._add(self._make_home(homes[0], event, innermost), event, violations)
                 return
         if innermost is not None and innermost.start_ns <= event.ets_ns:
             self._lone(event, innermost.trace_id, parent=innermost.reference(), flow=innermost, violations=violations)
@@ -163,15 +167,15 @@ class Placing:
             links = (before.link.typed("closed_flow"),)
             self._lone(event, before.link.trace_id, violations=violations, links=links)
 
-    def _add(self, flow: Flow, inside: Inside) -> None:
-        flow.events.append(inside)
-        flow.events_bytes += inside.event.size
-        self._open.touch(flow, inside.event.ets_ns)
-        if len(flow.events) >= SPAN_EVENTS or flow.events_bytes >= SPAN_BYTES:
+    def _add(self, flow: Flow, event: Event, violations: tuple[str, ...]) -> None:
+        flow.events.append(self._write(flow, event, violations))
+        flow.events_bytes += event.size
+        self._open.touch(flow, event.ets_ns)
+        if len(flow.events) >= self._span_events or flow.events_bytes >= self._span_bytes:
             flow.segments += 1
             if self._told.repairs:  # a segment may end 1 ns after its last event
-                self._repairs.contain_instant(flow, max(one.event.ets_ns for one in flow.events))
-            self._told.tell([FlowSegment(flow, flow.events, flow.segments)], flow)
+                self._repairs.contain_instant(flow, max(one.time_ns for one in flow.events))
+            self._told.tell_one(FlowSegment(flow, flow.events, flow.segments), flow)
             flow.events, flow.events_bytes = [], 0
 
     def _lone(
@@ -184,13 +188,14 @@ class Placing:
         violations: tuple[str, ...] = (),
         links: tuple[FlowLink, ...] = (),
     ) -> None:
-        kinds = [home.kind for home in self._rules.homes(event.eid)] if event.eid in self._rules.inside_only else []
-        marks = self._rules.marks_of_producer(event.pdata_id, event.pdata_pid)
+        rules = self._rules
+        marks = rules.marks_of_producer(event.pdata_id, event.pdata_pid)
+        kinds = frozenset(home.kind for home in rules.homes(event.eid)) if event.eid in rules.inside_only else _NO_KINDS
         if flow is not None:
             self._open.touch(flow, event.ets_ns)
             if self._told.repairs:
                 self._repairs.contain_instant(flow, event.ets_ns)
-            kinds = [outer.kind for outer in flow.lineage()]
+            kinds = frozenset(outer.kind for outer in flow.lineage())
             marks = marks.union(*(outer.marks for outer in flow.lineage()))
-        workflow = self._rules.workflow_of(kinds, marks) if kinds or marks else ""
-        self._told.tell([Lone(event, trace_id, parent, workflow, violations, links)], flow)
+        workflow = rules.workflow_of(kinds, marks) if kinds or marks else ""
+        self._told.tell_one(Lone(event, trace_id, parent, workflow, violations, links), flow)

@@ -37,6 +37,8 @@ def _text(value: object) -> str:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # the pipeline's spelling of an integer
     return ""
 
 
@@ -217,6 +219,7 @@ class Rules:
     _paths: dict[str, tuple[Getter, ...]] = field(init=False)
     _roles: dict[tuple[str, ...], Role] = field(init=False)
     _producers: dict[tuple[str, str], frozenset[str]] = field(init=False)
+    _workflows: dict[tuple[frozenset[str], frozenset[str]], str] = field(init=False)
 
     def __post_init__(self) -> None:
         """Index the rules for the questions that are asked for every event."""
@@ -240,6 +243,7 @@ class Rules:
         }
         self._roles = {}
         self._producers = {}
+        self._workflows = {}
 
     @classmethod
     def standard(cls) -> Rules:
@@ -316,11 +320,18 @@ class Rules:
 
     def workflow_of(self, kinds: Iterable[str], marks: Iterable[str]) -> str:
         """Decide the workflow from the kinds of flows around and inside a flow, and what their producers mark."""
-        known, marked = set(kinds), set(marks)
-        found = [w for w in self.workflows if w.name in marked or w.marked_by_flows & known]
-        if found:
-            return max(found, key=lambda workflow: workflow.precedence).name
-        return next((workflow.name for workflow in self.workflows if workflow.default), "")
+        key = (frozenset(kinds), frozenset(marks))
+        known = self._workflows.get(key)
+        if known is None:
+            found = [w for w in self.workflows if w.name in key[1] or w.marked_by_flows & key[0]]
+            if found:
+                known = max(found, key=lambda workflow: workflow.precedence).name
+            else:
+                known = next((workflow.name for workflow in self.workflows if workflow.default), "")
+            if len(self._workflows) >= _MEMO_LIMIT:
+                self._workflows.clear()
+            self._workflows[key] = known
+        return known
 
 
 def _getters(paths: Iterable[str]) -> tuple[Getter, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 AttributeValue: TypeAlias = str | bool | int | float | list[str] | list[bool] | list[int] | list[float]
 """One attribute value as OTLP can carry it."""
@@ -31,8 +31,7 @@ class StatusCode(IntEnum):
     ERROR = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(NamedTuple):
     """The producer of a signal: ``pdata.id`` and ``pdata.ver`` of the event (either may be empty)."""
 
     service_name: str

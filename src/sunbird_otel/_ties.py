@@ -9,7 +9,7 @@ that gives the natural tree is:
 4. what belongs to a flow that starts now; a request after the events that it gathers,
 5. the ENDs of flows that also start now, and of what is around those.
 
-What is left equal is ordered by the events' canonical text.
+What is left equal is ordered by mid, eid, and the number among twins.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ class _Marks:
 class _Moment:
     """The events of one time, indexed so that each is looked at once."""
 
-    def __init__(self, events: list[Event], roles: list[Role]) -> None:
+    def __init__(self, entries: list[tuple[Event, Role]]) -> None:
         self.starts: dict[tuple[str, Hashable], list[Event]] = {}
         self._starting: dict[Hashable, _Marks] = {}
         self._ending: dict[Hashable, _Marks] = {}
-        for event, role in zip(events, roles, strict=True):
+        for event, role in entries:
             rule = _starts(role)
             if rule is not None:
                 self.starts.setdefault((rule.kind, lane_key(event, rule.scope)), []).append(event)
@@ -91,38 +91,45 @@ class _Moment:
 
 def natural_order(
     events: list[Event], rules: Rules, closes_open_flow: Callable[[Event, FlowRule], bool]
-) -> list[Event]:
-    """Return ``events``, which have one time, in the order of the module's list.
+) -> list[tuple[Event, Role]]:
+    """Return ``events``, which have one time, in the order of the module's list, with what each does to the flows.
 
     ``closes_open_flow`` tells whether an END matches a flow that was open before this time.
     """
-    roles = [rules.role(event) for event in events]
-    if not any(roles):
-        return sorted(events, key=lambda event: event.payload)
-    moment = _Moment(events, roles)
+    entries = [(event, rules.role(event)) for event in events]
+    entries.sort(key=_by_name)
+    if not any(isinstance(role, Closes) or _starts(role) is not None for _, role in entries):
+        entries.sort(key=lambda entry: entry[1] is not None)
+        return entries
+    moment = _Moment(entries)
     # How deep the flows of each lane stand that start and end now: what ends around them ends after them.
     brief: dict[Hashable, int] = {}
     own: set[int] = set()
-    for event, role in zip(events, roles, strict=True):
+    for event, role in entries:
         if isinstance(role, Closes) and moment.own_start(event, role.rule) and not closes_open_flow(event, role.rule):
             lane = lane_key(event, role.rule.scope)
             brief[lane] = max(brief.get(lane, 0), rules.depth[role.rule.kind])
             own.add(id(event))
 
-    def rank(entry: tuple[Event, Role]) -> tuple[int, int, int, str, bytes]:
+    def rank(entry: tuple[Event, Role]) -> tuple[int, int, int, str]:
         event, role = entry
         if isinstance(role, Closes):
             depth = rules.depth[role.rule.kind]
             after = id(event) in own or depth < brief.get(lane_key(event, role.rule.scope), 0)
-            return (_ENDS_OF_STARTS if after else _ENDS, 0, -depth, "", event.payload)
+            return (_ENDS_OF_STARTS if after else _ENDS, 0, -depth, "")
         rule = _starts(role)
         if rule is not None:
-            return (_STARTS, 0, rules.depth[rule.kind], _ladder(event), event.payload)
+            return (_STARTS, 0, rules.depth[rule.kind], _ladder(event))
         phase = _BEFORE_ENDS if moment.belongs_to_end(event) else _AFTER_STARTS
-        return (phase, 1 if isinstance(role, Opens) else 0, 0, "", event.payload)
+        return (phase, 1 if isinstance(role, Opens) else 0, 0, "")
 
-    ranked = sorted(zip(events, roles, strict=True), key=rank)
-    return [event for event, _ in ranked]
+    entries.sort(key=rank)
+    return entries
+
+
+def _by_name(entry: tuple[Event, Role]) -> tuple[str, str, int]:
+    event = entry[0]
+    return (event.mid, event.eid, event.twin)
 
 
 def _starts(role: Role) -> FlowRule | None:

@@ -41,6 +41,13 @@ class Told:
         else:
             self._out.extend(outcomes)
 
+    def tell_one(self, outcome: Outcome, inside: Flow | None = None) -> None:
+        """Pass one outcome on, as :meth:`tell`."""
+        if self.rejects and inside is not None and not inside.end_reason:
+            inside.held.append(outcome)
+        else:
+            self._out.append(outcome)
+
     def refuse(self, event: Event, code: str) -> None:
         """Keep ``event`` from the output."""
         self._out.append(Refused(event, code))

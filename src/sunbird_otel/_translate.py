@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, assert_never
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final, Generic
 
 from sunbird_otel import names
 from sunbird_otel._fields import (
     close_attributes,
     context_attributes,
+    cut,
     error_text,
     event_attributes,
     event_name,
@@ -16,95 +18,205 @@ from sunbird_otel._fields import (
     open_attributes,
     request_attributes,
 )
-from sunbird_otel._flow import Flow, FlowClosed, FlowSegment, Inside, Lone, Measured, Outcome
+from sunbird_otel._flow import Flow, FlowClosed, FlowLink, FlowSegment, Inside, Lone, Measured, Outcome
+from sunbird_otel._form import Form, S
 from sunbird_otel._ids import span_of
 from sunbird_otel._measure import measurements
 from sunbird_otel._pairing import read
-from sunbird_otel._signals import Attributes, Link, MetricPoint, Resource, Signal, Span, SpanEvent, SpanKind, StatusCode
+from sunbird_otel._signals import Attributes, Link, MetricPoint, Resource, SpanKind, StatusCode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sunbird_otel._event import Event
+    from sunbird_otel._tally import Tally
 
 METRIC_DESCRIPTION: Final = "A measurement that a Sunbird METRICS event carried"
 
-
-def translate(outcome: FlowClosed | FlowSegment | Lone | Measured) -> list[Signal]:
-    """Return the signals that ``outcome`` becomes."""
-    match outcome:
-        case FlowClosed(flow):
-            return [_flow_span(flow)]
-        case FlowSegment(flow, events, number):
-            return [_segment_span(flow, events, number)]
-        case Lone():
-            return [_lone_span(outcome)]
-        case Measured(event):
-            return [*_metric_points(event)]
-        case _ as never:
-            assert_never(never)
+_time_ns = attrgetter("time_ns")
 
 
 def events_in(outcome: Outcome) -> int:
     """Return how many received events ``outcome`` stands for."""
-    match outcome:
-        case FlowClosed(flow):
-            return len(flow.events) + (not flow.synthetic) + (flow.closer is not None)
-        case FlowSegment(_, events, _):
-            return len(events)
-        case _:
-            return 1
+    if isinstance(outcome, FlowClosed):
+        flow = outcome.flow
+        return len(flow.events) + (0 if flow.synthetic else 1) + (0 if flow.closer is None else 1)
+    return len(outcome.events) if isinstance(outcome, FlowSegment) else 1
 
 
-# --- Spans -----------------------------------------------------------------------------------------------------------
+class Translator(Generic[S]):
+    """Writes what the flow engine tells.
+
+    Args:
+        form: How signals are written.
+        tally: Counts what is written.
+        attribute_bytes: Longer attribute values are cut, with a mark.
+        keep_events: Whether events that are written stay at hand, since they may yet be refused.
+    """
+
+    def __init__(self, form: Form[S], tally: Tally, *, attribute_bytes: int, keep_events: bool) -> None:
+        """Start with nothing written."""
+        self._form = form
+        self._tally = tally
+        self._attribute_bytes = attribute_bytes
+        self._keep_events = keep_events
+
+    def inside(self, flow: Flow, event: Event, violations: tuple[str, ...] = ()) -> Inside:
+        """Return ``event`` as ``flow`` is to hold it."""
+        attributes: Attributes = {}
+        event_attributes(attributes, event, violations)
+        context_attributes(attributes, event, flow.opener)
+        self._fit(attributes, event)
+        return Inside(
+            event.ets_ns,
+            self._form.event(event_name(event), event.ets_ns, attributes),
+            event.size,
+            error_text(event) if event.eid == "ERROR" else None,
+            event if self._keep_events else None,
+        )
+
+    def write(self, outcome: FlowClosed | FlowSegment | Lone | Measured, signals: list[S]) -> None:
+        """Add the signals that ``outcome`` becomes."""
+        if isinstance(outcome, FlowClosed):
+            signals.append(self._flow_span(outcome.flow))
+        elif isinstance(outcome, Lone):
+            signals.append(self._lone_span(outcome))
+        elif isinstance(outcome, FlowSegment):
+            signals.append(self._segment_span(outcome.flow, outcome.events, outcome.number))
+        else:
+            points = self._points(outcome.event)
+            self._tally.metric_points += len(points)
+            signals.extend(points)
+
+    def _fit(self, attributes: Attributes, event: Event) -> None:
+        # No value is longer than the event that it stands in.
+        if event.size > self._attribute_bytes:
+            cut(attributes, self._attribute_bytes)
+
+    def _flow_span(self, flow: Flow) -> S:
+        opener, rule, closer = flow.opener, flow.rule, flow.closer
+        attributes = _flow_attributes(flow)
+        context_attributes(attributes, opener)
+        name, status, message = rule.kind, StatusCode.UNSET, ""
+        inside = flow.events
+        if flow.synthetic:
+            # What is made has only the identity of the event that needed it; an END that came for it is an event in it.
+            inside = [*inside, self.inside(flow, closer)] if closer is not None else inside
+        elif rule.whole:
+            attributes[names.MID] = opener.mid
+            object_attributes(attributes, opener)
+            name, server_error = request_attributes(attributes, opener, flow.request_id)
+            status = StatusCode.ERROR if server_error else StatusCode.UNSET
+        else:
+            attributes[names.START_MID] = opener.mid
+            object_attributes(attributes, opener)
+            open_attributes(attributes, opener, is_job=rule.kind == "job")
+            if closer is not None:
+                close_attributes(attributes, closer, opener)
+                self._fit(attributes, closer)
+                if any(read(closer, path).casefold() in values for path, values in rule.fails):
+                    status, message = StatusCode.ERROR, error_text(closer)
+        if not flow.synthetic and (opener.late or (closer is not None and closer.late)):
+            attributes[names.LATE] = True
+        self._fit(attributes, opener)
+        error = _first_error(inside)
+        if error is not None and status is not StatusCode.ERROR:
+            status, message = StatusCode.ERROR, error
+        self._tally.spans += 1
+        self._tally.synthetic_spans += flow.synthetic
+        self._tally.span_events += len(inside)
+        return self._form.span(
+            flow.trace_id,
+            flow.span_id,
+            flow.parent.span_id if flow.parent is not None else b"",
+            name,
+            SpanKind.SERVER if rule.whole else SpanKind.INTERNAL,
+            flow.start_ns,
+            flow.end_ns,
+            resource_of(opener),
+            attributes,
+            _written(inside),
+            _links(flow.links),
+            status,
+            message,
+            flow.synthetic,
+        )
+
+    def _segment_span(self, flow: Flow, inside: list[Inside], number: int) -> S:
+        events = sorted(inside, key=_time_ns)
+        error = _first_error(inside)
+        attributes: Attributes = {names.FLOW_TYPE: flow.rule.kind, names.FLOW_SEGMENT: number}
+        context_attributes(attributes, flow.opener)
+        self._tally.spans += 1
+        self._tally.span_events += len(events)
+        return self._form.span(
+            flow.trace_id,
+            span_of(flow.trace_id, f"{flow.rule.kind} segment {number}", flow.opener),
+            flow.span_id,
+            f"{flow.rule.kind} segment",
+            SpanKind.INTERNAL,
+            events[0].time_ns,
+            max(events[-1].time_ns, events[0].time_ns + 1),
+            resource_of(flow.opener),
+            attributes,
+            [one.written for one in events],
+            (),
+            StatusCode.UNSET if error is None else StatusCode.ERROR,
+            error or "",
+            False,  # noqa: FBT003 - by place, as everything here
+        )
+
+    def _lone_span(self, lone: Lone) -> S:
+        event = lone.event
+        attributes: Attributes = {names.WORKFLOW: lone.workflow} if lone.workflow else {}
+        attributes[names.FLOW_END_REASON] = "instant"
+        context_attributes(attributes, event)
+        event_attributes(attributes, event, lone.violations)
+        self._fit(attributes, event)
+        failed = event.eid == "ERROR"
+        self._tally.spans += 1
+        return self._form.span(
+            lone.trace_id,
+            span_of(lone.trace_id, "instant", event),
+            lone.parent.span_id if lone.parent is not None else b"",
+            event_name(event),
+            SpanKind.INTERNAL,
+            event.ets_ns,
+            event.ets_ns + 1,
+            resource_of(event),
+            attributes,
+            (),
+            _links(lone.links),
+            StatusCode.ERROR if failed else StatusCode.UNSET,
+            error_text(event) if failed else "",
+            False,  # noqa: FBT003 - as above
+        )
+
+    def _points(self, event: Event) -> list[S]:
+        common = metric_attributes(event)
+        self._fit(common, event)
+        return [
+            self._form.point(
+                MetricPoint(
+                    name=names.METRIC,
+                    description=METRIC_DESCRIPTION,
+                    unit="1",
+                    value=value,
+                    time_ns=event.ets_ns,
+                    resource=resource_of(event),
+                    attributes={names.METRIC_NAME: name, **common},
+                )
+            )
+            for name, value in measurements(event)
+        ]
 
 
-def _flow_span(flow: Flow) -> Span:
-    opener, rule = flow.opener, flow.rule
-    attributes = _flow_attributes(flow)
-    context_attributes(attributes, opener)
-    name, status, message = flow.kind, StatusCode.UNSET, ""
-    inside = flow.events
-    if flow.synthetic:
-        # What is made has only the identity of the event that needed it; an END that came for it is an event in it.
-        inside = [*inside, Inside(flow.closer)] if flow.closer is not None else inside
-    elif rule.whole:
-        attributes[names.MID] = opener.mid
-        object_attributes(attributes, opener)
-        name, server_error = request_attributes(attributes, opener, flow.request_id)
-        status = StatusCode.ERROR if server_error else StatusCode.UNSET
-    else:
-        attributes[names.START_MID] = opener.mid
-        object_attributes(attributes, opener)
-        open_attributes(attributes, opener, is_job=flow.kind == "job")
-        if flow.closer is not None:
-            close_attributes(attributes, flow.closer, opener)
-            if any(read(flow.closer, path).casefold() in values for path, values in rule.fails):
-                status, message = StatusCode.ERROR, error_text(flow.closer)
-    if not flow.synthetic and (opener.late or (flow.closer is not None and flow.closer.late)):
-        attributes[names.LATE] = True
-    events = _span_events(inside, opener)
-    error = _first_error(inside)
-    if error is not None and status is not StatusCode.ERROR:
-        status, message = StatusCode.ERROR, error_text(error)
-    return Span(
-        trace_id=flow.trace_id,
-        span_id=flow.span_id,
-        parent_span_id=flow.parent.span_id if flow.parent is not None else b"",
-        name=name,
-        kind=SpanKind.SERVER if rule.whole else SpanKind.INTERNAL,
-        start_ns=flow.start_ns,
-        end_ns=flow.end_ns,
-        resource=_resource(opener),
-        attributes=attributes,
-        events=events,
-        links=[Link(link.trace_id, link.span_id, {names.LINK_TYPE: link.type}) for link in flow.links],
-        status=status,
-        status_message=message,
-        synthetic=flow.synthetic,
-    )
+def _links(links: Sequence[FlowLink]) -> list[Link]:
+    return [Link(link.trace_id, link.span_id, {names.LINK_TYPE: link.type}) for link in links]
 
 
 def _flow_attributes(flow: Flow) -> Attributes:
-    attributes: Attributes = {names.FLOW_TYPE: flow.kind}
+    attributes: Attributes = {names.FLOW_TYPE: flow.rule.kind}
     if flow.workflow:
         attributes[names.WORKFLOW] = flow.workflow
     attributes[names.FLOW_END_REASON] = flow.end_reason
@@ -121,81 +233,18 @@ def _flow_attributes(flow: Flow) -> Attributes:
     return attributes
 
 
-def _segment_span(flow: Flow, inside: list[Inside], number: int) -> Span:
-    events = _span_events(inside, flow.opener)
-    error = _first_error(inside)
-    attributes: Attributes = {names.FLOW_TYPE: flow.kind, names.FLOW_SEGMENT: number}
-    context_attributes(attributes, flow.opener)
-    return Span(
-        trace_id=flow.trace_id,
-        span_id=span_of(flow.trace_id, f"{flow.kind} segment {number}", flow.opener),
-        parent_span_id=flow.span_id,
-        name=f"{flow.kind} segment",
-        kind=SpanKind.INTERNAL,
-        start_ns=events[0].time_ns,
-        end_ns=max(events[-1].time_ns, events[0].time_ns + 1),
-        resource=_resource(flow.opener),
-        attributes=attributes,
-        events=events,
-        status=StatusCode.UNSET if error is None else StatusCode.ERROR,
-        status_message="" if error is None else error_text(error),
-    )
-
-
-def _lone_span(lone: Lone) -> Span:
-    event = lone.event
-    attributes: Attributes = {names.WORKFLOW: lone.workflow} if lone.workflow else {}
-    attributes[names.FLOW_END_REASON] = "instant"
-    context_attributes(attributes, event)
-    event_attributes(attributes, event, lone.violations)
-    failed = event.eid == "ERROR"
-    return Span(
-        trace_id=lone.trace_id,
-        span_id=span_of(lone.trace_id, "instant", event),
-        parent_span_id=lone.parent.span_id if lone.parent is not None else b"",
-        name=event_name(event),
-        kind=SpanKind.INTERNAL,
-        start_ns=event.ets_ns,
-        end_ns=event.ets_ns + 1,
-        resource=_resource(event),
-        attributes=attributes,
-        links=[Link(link.trace_id, link.span_id, {names.LINK_TYPE: link.type}) for link in lone.links],
-        status=StatusCode.ERROR if failed else StatusCode.UNSET,
-        status_message=error_text(event) if failed else "",
-    )
-
-
-def _span_events(inside: list[Inside], opener: Event) -> list[SpanEvent]:
-    events: list[SpanEvent] = []
-    for one in inside:
-        attributes: Attributes = {}
-        event_attributes(attributes, one.event, one.violations)
-        context_attributes(attributes, one.event, beside=opener)
-        events.append(SpanEvent(event_name(one.event), one.event.ets_ns, attributes))
+def _written(inside: list[Inside]) -> list[object]:
     # Late events come after their time; the sort is stable, so that the order of equal times stays.
-    events.sort(key=lambda event: event.time_ns)
-    return events
+    return [one.written for one in (sorted(inside, key=_time_ns) if len(inside) > 1 else inside)]
 
 
-def _first_error(inside: list[Inside]) -> Event | None:
-    return next((one.event for one in inside if one.event.eid == "ERROR"), None)
+def _first_error(inside: list[Inside]) -> str | None:
+    for one in inside:
+        if one.error is not None:
+            return one.error
+    return None
 
 
-def _resource(event: Event) -> Resource:
+def resource_of(event: Event) -> Resource:
+    """Return the producer of ``event``."""
     return Resource(event.pdata_id, event.pdata_ver)
-
-
-def _metric_points(event: Event) -> list[MetricPoint]:
-    common = metric_attributes(event)
-    return [
-        MetricPoint(
-            name=names.METRIC,
-            description=METRIC_DESCRIPTION,
-            unit="1",
-            value=value,
-            time_ns=event.ets_ns,
-            resource=_resource(event),
-            attributes={names.METRIC_NAME: name, **common},
-        )
-        for name, value in measurements(event)
-    ]

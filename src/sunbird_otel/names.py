@@ -108,6 +108,21 @@ LINK_TYPE: Final = _name(
     "flow engine, plugin",
 )
 
+FLOW_PENDING: Final = _name(
+    "sunbird.flow.pending",
+    "span of an open flow",
+    "bool",
+    "the flow had not ended when this was written; its own span, the parent of this one, comes when it has",
+    "flow engine, plugin",
+)
+TRUNCATED: Final = _name(
+    "sunbird.truncated",
+    "span, span event",
+    "string[]",
+    "keys of attributes that were cut, since their values were longer than the setting allows",
+    "limit attribute_bytes",
+)
+
 # --- Fields that many events share -------------------------------------------------------------------------------
 
 _ANY = "span, span event"

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sunbird_otel._findings import ADVICE, Finding
+from sunbird_otel._form import Records
 from sunbird_otel.cli._exits import Exit, worst
 from sunbird_otel.cli._intake import Intake
 from sunbird_otel.cli._progress import progress_over
@@ -56,7 +57,7 @@ def check(paths: Sequence[str], settings: Settings, *, as_json: bool) -> Exit:
             )
 
     with progress_over(paths, quiet=settings.quiet, results_follow=False) as progress:
-        intake = Intake(paths, settings, progress, on_finding=on_finding, on_event=on_event, judges=True)
+        intake = Intake(paths, settings, Records(), progress, on_finding=on_finding, on_event=on_event, judges=True)
         for _ in intake.signals():
             # A check makes signals only to see what the flow rules say.
             pass

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic
 
-from sunbird_otel._bridge import Bridge
+from sunbird_otel._apart import documents
+from sunbird_otel._bridge import Pipeline
+from sunbird_otel._document import Lines
 from sunbird_otel._findings import Finding
+from sunbird_otel._form import Form, S
 from sunbird_otel._rules import Rules
 from sunbird_otel.cli._exits import Exit
 from sunbird_otel.cli._screen import tell
@@ -14,11 +17,10 @@ from sunbird_otel.errors import ConfigError, SourceError
 from sunbird_otel.sources import files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any, TypeAlias
 
     from sunbird_otel._findings import Position
-    from sunbird_otel._signals import Signal
     from sunbird_otel.cli._progress import Progress
     from sunbird_otel.cli._settings import Settings
     from sunbird_otel.sources.files import Document
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     Divert: TypeAlias = Callable[[bytes], Callable[[Document], None] | None]
 
 
-class Intake:
+class Intake(Generic[S]):
     """Reads inputs into a bridge of its own, and remembers what became of them.
 
     What is wrong with an input is said at once, on the standard error; then the next one is read.
@@ -34,6 +36,7 @@ class Intake:
     Args:
         paths: The inputs; ``-`` is the standard input.
         settings: How to read and bridge them.
+        form: How signals are written.
         progress: Is told how far reading has come.
         on_finding: Is called for each defect of the input.
         on_event: Is called for each event that could be read, with its JSON value as it came.
@@ -51,6 +54,7 @@ class Intake:
         self,
         paths: Sequence[str],
         settings: Settings,
+        form: Form[S],
         progress: Progress,
         *,
         on_finding: Callable[[Finding], None],
@@ -71,7 +75,8 @@ class Intake:
         self._first_refusal: Finding | None = None
         self._refusals = 0
         self._holds_telemetry = False
-        self.bridge = Bridge(
+        self.bridge = Pipeline(
+            form,
             rules=Rules.load(*settings.rules),
             policy=settings.policy,
             lateness=settings.lateness,
@@ -89,7 +94,7 @@ class Intake:
         """The exit code that the inputs call for."""
         return Exit.UNREADABLE if self.unreadable else Exit.DONE
 
-    def signals(self) -> Iterator[list[Signal]]:
+    def signals(self) -> Iterator[list[S]]:
         """Read all inputs, then close what is open; yield the signals as they become complete, never an empty list."""
         for path in self._paths:
             try:
@@ -101,29 +106,39 @@ class Intake:
         self._progress.finish()
         yield from (signals for signals in self.bridge.drain_steps() if signals)
 
-    def _read(self, path: str) -> Iterator[list[Signal]]:
+    def _read(self, path: str) -> Iterator[list[S]]:
         bridge = self.bridge
         self._first_refusal, self._refusals, self._holds_telemetry = None, 0, False
-        events_before = bridge.tally.by_eid.total()
+        accepted_before = bridge.tally.received - bridge.tally.rejected
         take: Callable[[Document], None] | None = None
-        documents = 0
+        count = 0
         self._progress.begin(path)
         for item in files.read(path, limits=self._limits, on_progress=self._advance):
-            if isinstance(item, Finding):
-                if take is not None:
-                    line = f", line {item.position.line}" if item.position else ""
-                    raise SourceError(f"{path}{line}: expected {item.expected}, found {item.found}.")
-                bridge.refuse(item)
-                continue
-            documents += 1
-            if documents == 1 and self._divert is not None:
-                take = self._divert(item.data)
+            if count == 0 and self._divert is not None and not isinstance(item, Finding):
+                take = self._divert(item.texts[0] if isinstance(item, Lines) else item.data)
+            count += len(item.texts) if isinstance(item, Lines) else not isinstance(item, Finding)
             if take is not None:
-                take(item)
-            elif signals := bridge.feed(item.data, item.position, parsed=item.value):
+                self._pass_on(path, take, documents(item, self._limits) if isinstance(item, Lines) else [item])
+            elif signals := self._feed(item):
                 yield signals
-        if take is None and bridge.tally.by_eid.total() == events_before and not self._holds_telemetry:
-            self._say_why_nothing(path, documents)
+        accepted = bridge.tally.received - bridge.tally.rejected > accepted_before
+        if take is None and not accepted and not self._holds_telemetry:
+            self._say_why_nothing(path, count)
+
+    def _feed(self, item: Lines | Document | Finding) -> list[S]:
+        if isinstance(item, Lines):
+            return self.bridge.feed_lines(item)
+        if isinstance(item, Finding):
+            self.bridge.refuse(item)
+            return []
+        return self.bridge.feed(item.data, item.position, parsed=item.value)
+
+    def _pass_on(self, path: str, take: Callable[[Document], None], items: Iterable[Document | Finding]) -> None:
+        for item in items:
+            if isinstance(item, Finding):
+                line = f", line {item.position.line}" if item.position else ""
+                raise SourceError(f"{path}{line}: expected {item.expected}, found {item.found}.")
+            take(item)
 
     def _say_why_nothing(self, path: str, documents: int) -> None:
         name = "the standard input" if path == STDIO else path

@@ -67,7 +67,6 @@ class _Run:
     def __init__(
         self, paths: Sequence[str], settings: Settings, environ: Mapping[str, str], progress: Progress
     ) -> None:
-        self.intake = Intake(paths, settings, progress, on_finding=self._keep, divert=self._requests)
         if settings.output is not None:
             folder = Path(settings.output)
             self._sink: FileSink | OtlpSink = FileSink(folder)
@@ -92,6 +91,7 @@ class _Run:
         self._letters = DeadLetters(
             letters, earlier="keep" if settings.dead_letter or not settings.output else "replace"
         )
+        self.intake = Intake(paths, settings, self._sink.form, progress, on_finding=self._keep, divert=self._requests)
         self._passed_on: dict[str, int] = {}
         self._stopped_by = ""
         self._complete = False

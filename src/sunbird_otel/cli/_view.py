@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sunbird_otel import names
+from sunbird_otel._form import Records
 from sunbird_otel._signals import Span
 from sunbird_otel.cli._intake import Intake
 from sunbird_otel.cli._progress import progress_over
@@ -51,7 +52,7 @@ def view(
             refused.append(finding)
 
     with progress_over(paths, quiet=settings.quiet) as progress:
-        intake = Intake(paths, settings, progress, on_finding=on_finding)
+        intake = Intake(paths, settings, Records(), progress, on_finding=on_finding)
         for signals in intake.signals():
             spans += [signal for signal in signals if isinstance(signal, Span)]
     if session is not None:

@@ -8,7 +8,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 
 from sunbird_otel import names
-from sunbird_otel._placing import SPAN_EVENTS
+from sunbird_otel._limits import SPAN_EVENTS
 from sunbird_otel.emit._context import fields
 from sunbird_otel.plugin._id_generator import SunbirdIdGenerator
 

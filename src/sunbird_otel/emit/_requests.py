@@ -15,7 +15,7 @@ from sunbird_otel._fields import (
     object_attributes,
     request_attributes,
 )
-from sunbird_otel._flows import duration_ns
+from sunbird_otel._measure import duration_ns
 from sunbird_otel._parked import Parked
 from sunbird_otel.emit._tracer import HERE, ROOT, Around, fail, know
 from sunbird_otel.emit._track import innermost, parent_of_request
@@ -111,7 +111,7 @@ class Requests:
             parent = run
         record = self._record(event, rule, parent)
         record.end_ns = event.ets_ns
-        record.start_ns = event.ets_ns - duration_ns(event, rule)
+        record.start_ns = event.ets_ns - duration_ns(event, rule.duration)
         if run is None and self._runs.outside(event, rule):
             record.violations.append("missing_parent")
         if standing is not None:

@@ -27,7 +27,7 @@ from sunbird_otel.emit._meters import Meters
 from sunbird_otel.emit._placing import Placing
 from sunbird_otel.emit._requests import Requests
 from sunbird_otel.emit._runs import Runs
-from sunbird_otel.emit._tracer import HERE, ROOT, Around, Tracer, capacity, fail, know, no_span, sealed
+from sunbird_otel.emit._tracer import HERE, ROOT, Around, Tracer, capacity, fail, know, no_span
 from sunbird_otel.emit._track import Track, parent_of_flow
 from sunbird_otel.schema import MODELS
 
@@ -156,21 +156,19 @@ class Spans:
 
     def _record(self, event: Event, rule: FlowRule, parent: Track | None) -> Flow:
         request_id = self._placing.request_id(event)
-        trace_id = parent.flow.trace_id if parent else trace_of(sealed(event), request_id, "session")
-        record = Flow(
+        trace_id = parent.flow.trace_id if parent else trace_of(event, request_id, "session")
+        flow = Flow(
             rule=rule,
             opener=event,
             lane=None,
             trace_id=trace_id,
-            span_id=span_of(trace_id, rule.kind, sealed(event)),
-            start_ns=event.ets_ns,
-            last_ns=event.ets_ns,
+            span_id=span_of(trace_id, rule.kind, event),
             parent=parent.flow if parent else None,
             request_id=request_id,
-            session_ids=self._placing.session_ids(event) if rule.joins else (),
+            marks=self._rules.marks_of_producer(event.pdata_id, event.pdata_pid),
         )
-        record.marks.update(self._rules.marks_of_producer(event.pdata_id, event.pdata_pid))
-        return record
+        flow.session_ids = self._placing.session_ids(event) if rule.joins else ()
+        return flow
 
     def _open(self, event: Event, rule: FlowRule, around: Track | None, parent: Track | None, outside: Around) -> Track:
         record = self._record(event, rule, parent)
@@ -232,8 +230,8 @@ class Spans:
         kinds = {record.kind, *record.kinds_inside, *(outer.kind for outer in around)}
         record.workflow = self._rules.workflow_of(kinds, record.marks.union(*(outer.marks for outer in around)))
         if record.parent is not None:
-            record.parent.kinds_inside.update({record.kind}, record.kinds_inside)
-            record.parent.marks.update(record.marks)
+            record.parent.kinds_inside |= record.kinds_inside | {record.kind}
+            record.parent.marks |= record.marks
 
     # --- Events -----------------------------------------------------------------------------------------------------
 

@@ -21,9 +21,8 @@ from sunbird_otel import names
 from sunbird_otel._fields import context_attributes
 from sunbird_otel._flow import FlowLink
 from sunbird_otel._ids import span_of
-from sunbird_otel._placing import SPAN_EVENTS
+from sunbird_otel._limits import SPAN_EVENTS
 from sunbird_otel._version import __version__
-from sunbird_otel.emit._context import canonical
 from sunbird_otel.emit._track import Segment, Track
 from sunbird_otel.plugin._id_generator import next_ids
 
@@ -92,7 +91,7 @@ class Tracer:
         parent = _context(around, self._current())
         outer = trace.get_current_span(parent).get_span_context()
         trace_id = outer.trace_id.to_bytes(16, "big") if outer.is_valid else trace_id
-        span_id = span_of(trace_id, part, sealed(event))
+        span_id = span_of(trace_id, part, event)
         with next_ids(trace_id=int.from_bytes(trace_id, "big"), span_id=int.from_bytes(span_id, "big")):
             return self._tracer.start_span(
                 name,
@@ -129,13 +128,6 @@ class Tracer:
         segment.events += 1
         segment.last_ns = max(segment.last_ns, event.ets_ns)
         return segment.span
-
-
-def sealed(event: Event) -> Event:
-    """Give ``event`` its canonical text, from which ids are derived; only what has a span of its own needs it."""
-    if not event.payload:
-        event.payload = canonical(event.body)
-    return event
 
 
 def no_span() -> Span:

@@ -9,7 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-from sunbird_otel._frame import Document, Framer
+from sunbird_otel._document import Document, Lines
+from sunbird_otel._frame import Framer
 from sunbird_otel.errors import SourceError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from sunbird_otel._findings import Finding
     from sunbird_otel._limits import Limits
 
-__all__ = ["Document", "read", "size"]
+__all__ = ["Document", "Lines", "read", "size"]
 
 STDIN = "-"
 """The path that stands for standard input."""
@@ -57,7 +58,7 @@ class _StoppedError(Exception):
 
 def read(
     path: str, *, limits: Limits, on_progress: Callable[[int], None] | None = None
-) -> Iterator[Document | Finding]:
+) -> Iterator[Lines | Document | Finding]:
     """Read one input to its end, in memory that does not grow with it.
 
     Args:
@@ -66,7 +67,7 @@ def read(
         on_progress: called with the number of bytes (as stored, so compressed ones for gzip) taken since the last call.
 
     Yields:
-        Each document with its place, and a refused finding for each part that is none.
+        Lines of one event each, other documents with their place, and a refused finding for each part that is none.
 
     Raises:
         SourceError: when iterated, if the input cannot be opened or not be read to its end; what could be read has

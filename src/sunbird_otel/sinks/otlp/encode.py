@@ -1,177 +1,299 @@
-"""Signals to OTLP: what an encoder is, and the one for protobuf.
+"""Signals as OTLP protobuf, written without message objects.
 
-What an encoder writes beyond the records themselves:
-
-* Resources stand in the order of their first signal. An empty service name becomes ``unknown_service``, an empty
-  version is left out. ``telemetry.sdk.*`` is left out too: it describes the SDK inside the service, and there was none.
-* The scope is this package with its version.
-* The span flags are 1, "sampled". Whether the parent is remote is left unknown (bit 8 stays 0): spans of one trace
-  come from several producers, and a record does not say which side of a network call its parent was on. Jaeger,
-  Tempo and the Collector show and search no flags; a receiver that samples keeps what is marked sampled.
-* Metric points become gauges, one metric for each name of a resource, with description and unit of its first point.
-* A string that is no valid Unicode (a lone surrogate) is written with U+FFFD instead, since one such string would
-  otherwise cost the whole request.
+The field numbers are read from the messages of ``opentelemetry-proto``; what is written here is only how fields
+are put down: a tag, and for what has no fixed size its length. Field order follows the definitions.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import struct
+from typing import TYPE_CHECKING, Final
 
+from google.protobuf.descriptor import FieldDescriptor
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, InstrumentationScope, KeyValue
-from opentelemetry.proto.resource.v1 import resource_pb2
-from opentelemetry.proto.trace.v1 import trace_pb2
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge as GaugeMessage
+from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+    Metric,
+    NumberDataPoint,
+    ResourceMetrics,
+    ScopeMetrics,
+)
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource as ResourceMessage
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
 from sunbird_otel import names
 from sunbird_otel._signals import SpanKind, StatusCode
 from sunbird_otel._version import __version__
-from sunbird_otel.sinks.otlp.text import well_formed
+from sunbird_otel.sinks.otlp.text import utf8
+from sunbird_otel.sinks.otlp.written import SAMPLED, Gauge, Written, WrittenForm, resource_attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
-    from opentelemetry.proto.metrics.v1 import metrics_pb2
+    from google.protobuf.message import Message
 
-    from sunbird_otel._signals import Attributes, AttributeValue, Link, MetricPoint, Resource, Span, SpanEvent
+    from sunbird_otel._signals import Attributes, AttributeValue, Link, MetricPoint, Resource
 
-SAMPLED = 1
-"""The span flags: see the head of this module."""
-
-
-class Encoder(Protocol):
-    """Turns signals into the bytes of one export request."""
-
-    def encode_traces(self, spans: Sequence[Span]) -> bytes:
-        """Return one ``ExportTraceServiceRequest``."""
-        ...
-
-    def encode_metrics(self, points: Sequence[MetricPoint]) -> bytes:
-        """Return one ``ExportMetricsServiceRequest``."""
-        ...
-
-
-class ProtobufEncoder:
-    """Builds the messages of ``opentelemetry-proto``, without objects of the SDK."""
-
-    def encode_traces(self, spans: Sequence[Span]) -> bytes:
-        """Return one ``ExportTraceServiceRequest``."""
-        try:
-            return _traces(spans)
-        except UnicodeEncodeError:
-            return _traces(well_formed(spans))
-
-    def encode_metrics(self, points: Sequence[MetricPoint]) -> bytes:
-        """Return one ``ExportMetricsServiceRequest``."""
-        try:
-            return _metrics(points)
-        except UnicodeEncodeError:
-            return _metrics(well_formed(points))
+_WIRE_TYPES: Final = {
+    FieldDescriptor.TYPE_STRING: 2,
+    FieldDescriptor.TYPE_BYTES: 2,
+    FieldDescriptor.TYPE_MESSAGE: 2,
+    FieldDescriptor.TYPE_FIXED64: 1,
+    FieldDescriptor.TYPE_SFIXED64: 1,
+    FieldDescriptor.TYPE_DOUBLE: 1,
+    FieldDescriptor.TYPE_FIXED32: 5,
+    FieldDescriptor.TYPE_ENUM: 0,
+    FieldDescriptor.TYPE_BOOL: 0,
+    FieldDescriptor.TYPE_INT64: 0,
+}
+_CONTINUED: Final = 0x80
+_UINT64: Final = (1 << 64) - 1
 
 
-def resource_attributes(resource: Resource) -> Attributes:
-    """Return the attributes of a resource."""
-    attributes: Attributes = {names.SERVICE_NAME: resource.service_name or names.UNKNOWN_SERVICE}
-    if resource.service_version:
-        attributes[names.SERVICE_VERSION] = resource.service_version
-    return attributes
+def _long_varint(number: int) -> bytes:
+    parts = bytearray()
+    while number >= _CONTINUED:
+        parts.append(number & 0x7F | _CONTINUED)
+        number >>= 7
+    parts.append(number)
+    return bytes(parts)
 
 
-def _traces(spans: Iterable[Span]) -> bytes:
-    request = ExportTraceServiceRequest()
-    lists: dict[Resource, trace_pb2.ScopeSpans] = {}
-    for span in spans:
-        scope_spans = lists.get(span.resource)
-        if scope_spans is None:
-            resource_spans = request.resource_spans.add(resource=_resource(span.resource))
-            scope_spans = lists[span.resource] = resource_spans.scope_spans.add(scope=_SCOPE)
-        scope_spans.spans.append(_span(span))
-    return request.SerializeToString()
+_VARINTS: Final = [_long_varint(number) for number in range(4096)]
 
 
-def _metrics(points: Iterable[MetricPoint]) -> bytes:
-    request = ExportMetricsServiceRequest()
-    lists: dict[Resource, metrics_pb2.ScopeMetrics] = {}
-    gauges: dict[tuple[Resource, str], metrics_pb2.Gauge] = {}
-    for point in points:
-        key = point.resource, point.name
-        gauge = gauges.get(key)
-        if gauge is None:
-            scope_metrics = lists.get(point.resource)
-            if scope_metrics is None:
-                resource_metrics = request.resource_metrics.add(resource=_resource(point.resource))
-                scope_metrics = lists[point.resource] = resource_metrics.scope_metrics.add(scope=_SCOPE)
-            metric = scope_metrics.metrics.add(name=point.name, description=point.description, unit=point.unit)
-            gauge = gauges[key] = metric.gauge
-        data_point = gauge.data_points.add(time_unix_nano=point.time_ns, attributes=_attributes(point.attributes))
+def _varint(number: int) -> bytes:
+    return _VARINTS[number] if number < 4096 else _long_varint(number)  # noqa: PLR2004 - what stands above
+
+
+def _tag(message: type[Message], field: str) -> bytes:
+    found = message.DESCRIPTOR.fields_by_name[field]
+    return _long_varint(found.number << 3 | _WIRE_TYPES[found.type])
+
+
+def _sized(body: bytes) -> bytes:
+    return _varint(len(body)) + body
+
+
+_KEY: Final = _tag(KeyValue, "key")
+_VALUE: Final = _tag(KeyValue, "value")
+_STRING: Final = _tag(AnyValue, "string_value")
+_BOOL: Final = _tag(AnyValue, "bool_value")
+_INT: Final = _tag(AnyValue, "int_value")
+_DOUBLE: Final = _tag(AnyValue, "double_value")
+_ARRAY: Final = _tag(AnyValue, "array_value")
+_ARRAY_VALUES: Final = _tag(ArrayValue, "values")
+
+_EVENT_TIME: Final = _tag(Span.Event, "time_unix_nano")
+_EVENT_NAME: Final = _tag(Span.Event, "name")
+_EVENT_ATTRIBUTES: Final = _tag(Span.Event, "attributes")
+
+_LINK_TRACE: Final = _tag(Span.Link, "trace_id") + _varint(16)
+_LINK_SPAN: Final = _tag(Span.Link, "span_id") + _varint(8)
+_LINK_ATTRIBUTES: Final = _tag(Span.Link, "attributes")
+_LINK_FLAGS: Final = _tag(Span.Link, "flags") + SAMPLED.to_bytes(4, "little")
+
+_SPAN_TRACE: Final = _tag(Span, "trace_id") + _varint(16)
+_SPAN_ID: Final = _tag(Span, "span_id") + _varint(8)
+_SPAN_PARENT: Final = _tag(Span, "parent_span_id") + _varint(8)
+_SPAN_FLAGS: Final = _tag(Span, "flags") + SAMPLED.to_bytes(4, "little")
+_SPAN_NAME: Final = _tag(Span, "name")
+_SPAN_START: Final = _tag(Span, "start_time_unix_nano")
+_SPAN_KINDS: Final = {kind: _tag(Span, "kind") + _varint(kind) + _SPAN_START for kind in SpanKind}
+_SPAN_END: Final = _tag(Span, "end_time_unix_nano")
+_SPAN_ATTRIBUTES: Final = _tag(Span, "attributes")
+_SPAN_EVENTS: Final = _tag(Span, "events")
+_SPAN_LINKS: Final = _tag(Span, "links")
+_SPAN_STATUS: Final = _tag(Span, "status")
+_STATUS_CODES: Final = {code: _tag(Status, "code") + _varint(code) if code else b"" for code in StatusCode}
+_STATUS_MESSAGE: Final = _tag(Status, "message")
+
+_POINT_TIME: Final = _tag(NumberDataPoint, "time_unix_nano")
+_POINT_INT: Final = _tag(NumberDataPoint, "as_int")
+_POINT_DOUBLE: Final = _tag(NumberDataPoint, "as_double")
+_POINT_ATTRIBUTES: Final = _tag(NumberDataPoint, "attributes")
+_METRIC_NAME: Final = _tag(Metric, "name")
+_METRIC_DESCRIPTION: Final = _tag(Metric, "description")
+_METRIC_UNIT: Final = _tag(Metric, "unit")
+_METRIC_GAUGE: Final = _tag(Metric, "gauge")
+_GAUGE_POINTS: Final = _tag(GaugeMessage, "data_points")
+
+_RESOURCE_ATTRIBUTES: Final = _tag(ResourceMessage, "attributes")
+_SCOPE: Final = InstrumentationScope(name=names.SCOPE, version=__version__).SerializeToString()
+
+_fixed64: Final = struct.Struct("<Q").pack
+_double: Final = struct.Struct("<d").pack
+
+# What stands between key and text of an attribute with a text of so many bytes.
+_TEXT_HEADS: Final = [_VALUE + _varint(2 + size) + _STRING + _varint(size) for size in range(126)]
+_SHORT: Final = len(_TEXT_HEADS)
+
+
+class ProtobufForm(WrittenForm):
+    """Writes OTLP protobuf; events and spans with their length before them, as they stand in what holds them."""
+
+    def __init__(self) -> None:
+        """Start with nothing known to repeat."""
+        super().__init__()
+        self._names: dict[str, bytes] = {}
+        self._resources: dict[Resource, bytes] = {}
+
+    def event(self, name: str, time_ns: int, attributes: Attributes) -> bytes:
+        """Return an event, with its length before it."""
+        body = _EVENT_TIME + _fixed64(time_ns) + self._name(_EVENT_NAME, name)
+        if attributes:
+            body += _EVENT_ATTRIBUTES + _EVENT_ATTRIBUTES.join(self._pairs(attributes))
+        return _varint(len(body)) + body
+
+    def span(  # noqa: PLR0917 - by place, since it is called for nearly every event
+        self,
+        trace_id: bytes,
+        span_id: bytes,
+        parent_span_id: bytes,
+        name: str,
+        kind: SpanKind,
+        start_ns: int,
+        end_ns: int,
+        resource: Resource,
+        attributes: Attributes,
+        events: Sequence[Any],
+        links: Sequence[Link],
+        status: StatusCode,
+        status_message: str,
+        synthetic: bool,  # noqa: ARG002, FBT001 - a record's field, which OTLP has not
+    ) -> Written:
+        """Return a span, with its length before it."""
+        parts = [
+            _SPAN_TRACE,
+            trace_id,
+            _SPAN_ID,
+            span_id,
+            _SPAN_PARENT + parent_span_id if parent_span_id else b"",
+            self._name(_SPAN_NAME, name),
+            _SPAN_KINDS[kind],
+            _fixed64(start_ns),
+            _SPAN_END,
+            _fixed64(end_ns),
+        ]
+        if attributes:
+            parts.append(_SPAN_ATTRIBUTES)
+            parts.append(_SPAN_ATTRIBUTES.join(self._pairs(attributes)))
+        if events:
+            parts.append(_SPAN_EVENTS)
+            parts.append(_SPAN_EVENTS.join(events))
+        for link in links:
+            parts.append(_SPAN_LINKS)
+            parts.append(self._link(link))
+        if status or status_message:
+            message = _STATUS_MESSAGE + _sized(utf8(status_message)) if status_message else b""
+            parts.append(_SPAN_STATUS)
+            parts.append(_sized(message + _STATUS_CODES[status]))
+        parts.append(_SPAN_FLAGS)
+        body = b"".join(parts)
+        return Written(resource, _varint(len(body)) + body, 1 + len(events), None)
+
+    def point(self, point: MetricPoint) -> Written:
+        """Return a data point, with its length before it."""
+        body = _POINT_TIME + _fixed64(point.time_ns)
         if isinstance(point.value, int):
-            data_point.as_int = point.value
+            body += _POINT_INT + _fixed64(point.value & _UINT64)
         else:
-            data_point.as_double = point.value
-    return request.SerializeToString()
+            body += _POINT_DOUBLE + _double(point.value)
+        if point.attributes:
+            body += _POINT_ATTRIBUTES + _POINT_ATTRIBUTES.join(self._pairs(point.attributes))
+        return Written(point.resource, _sized(body), 1, (point.name, point.description, point.unit))
+
+    def traces(self, spans: Mapping[Resource, Sequence[bytes]]) -> bytes:
+        """Return one ``ExportTraceServiceRequest`` of spans by resource."""
+        parts: list[bytes] = []
+        for resource, bodies in spans.items():
+            inner = [_sized(_SCOPE), *([_SPANS] * bool(bodies)), _SPANS.join(bodies)]
+            self._put(parts, _RESOURCE_SPANS, resource, _SCOPE_SPANS, _SPANS_SCOPE, inner)
+        return b"".join(parts)
+
+    def metrics(self, gauges: Mapping[Resource, Mapping[str, Gauge]]) -> bytes:
+        """Return one ``ExportMetricsServiceRequest`` of gauges by resource and name."""
+        parts: list[bytes] = []
+        for resource, metrics in gauges.items():
+            inner = [_sized(_SCOPE)]
+            for name, description, unit, bodies in metrics.values():
+                gauge = _GAUGE_POINTS + _GAUGE_POINTS.join(bodies)
+                head = b"".join(
+                    tag + _sized(utf8(text))
+                    for tag, text in ((_METRIC_NAME, name), (_METRIC_DESCRIPTION, description), (_METRIC_UNIT, unit))
+                    if text
+                )
+                inner += [_METRICS, _sized(head + _METRIC_GAUGE + _sized(gauge))]
+            self._put(parts, _RESOURCE_METRICS, resource, _SCOPE_METRICS, _METRICS_SCOPE, inner)
+        return b"".join(parts)
+
+    def _put(  # noqa: PLR0917 - the tags of the levels, from the outside in
+        self, parts: list[bytes], outer: bytes, resource: Resource, middle: bytes, scope: bytes, inner: list[bytes]
+    ) -> None:
+        """Add the message of one resource: the lengths first, so that the bodies are copied once."""
+        size = len(scope) + sum(map(len, inner))
+        head = self._resource(resource) + middle + _varint(size) + scope
+        parts += [outer, _varint(len(head) - len(scope) + size), head, *inner]
+
+    def _resource(self, resource: Resource) -> bytes:
+        known = self._resources.get(resource)
+        if known is None:
+            pairs = self._pairs(resource_attributes(resource))
+            known = _RESOURCE + _sized(_RESOURCE_ATTRIBUTES + _RESOURCE_ATTRIBUTES.join(pairs))
+            if len(self._resources) < _MOST_NAMES:
+                self._resources[resource] = known
+        return known
+
+    def _name(self, tag: bytes, name: str) -> bytes:
+        known = self._names.get(name)
+        if known is None:
+            known = _sized(utf8(name))
+            if len(self._names) < _MOST_NAMES:
+                self._names[name] = known
+        return tag + known
+
+    def _link(self, link: Link) -> bytes:
+        pairs = self._pairs(link.attributes)
+        attributes = _LINK_ATTRIBUTES + _LINK_ATTRIBUTES.join(pairs) if pairs else b""
+        return _sized(_LINK_TRACE + link.trace_id + _LINK_SPAN + link.span_id + attributes + _LINK_FLAGS)
+
+    def _key(self, key: str) -> bytes:
+        return _KEY + _sized(utf8(key))
+
+    def _pair(self, prefix: bytes, value: AttributeValue) -> bytes:
+        if isinstance(value, str):
+            text = utf8(value)
+            size = len(text)
+            if size < _SHORT:
+                head = _TEXT_HEADS[size]
+                return _varint(len(prefix) + len(head) + size) + prefix + head + text
+        return _sized(prefix + _VALUE + _sized(_any_value(value)))
 
 
-def _resource(resource: Resource) -> resource_pb2.Resource:
-    return resource_pb2.Resource(attributes=_attributes(resource_attributes(resource)))
+def _any_value(value: AttributeValue) -> bytes:
+    if isinstance(value, str):
+        return _STRING + _sized(utf8(value))
+    if isinstance(value, bool):
+        return _BOOL + _varint(value)
+    if isinstance(value, int):
+        return _INT + _varint(value & _UINT64)
+    if isinstance(value, float):
+        return _DOUBLE + _double(value)
+    return _ARRAY + _sized(b"".join([_ARRAY_VALUES + _sized(_any_value(item)) for item in value]))
 
 
-def _span(span: Span) -> trace_pb2.Span:
-    return trace_pb2.Span(
-        trace_id=span.trace_id,
-        span_id=span.span_id,
-        parent_span_id=span.parent_span_id,
-        flags=SAMPLED,
-        name=span.name,
-        kind=_KINDS[span.kind],
-        start_time_unix_nano=span.start_ns,
-        end_time_unix_nano=span.end_ns,
-        attributes=_attributes(span.attributes),
-        events=[_event(event) for event in span.events],
-        links=[_link(link) for link in span.links],
-        status=_status(span),
-    )
+_MOST_NAMES: Final = 10_000
+"""Names and resources that are kept written; there are few, unless clients invent them."""
 
-
-def _status(span: Span) -> trace_pb2.Status | None:
-    if not span.status and not span.status_message:
-        return None
-    return trace_pb2.Status(code=_CODES[span.status], message=span.status_message)
-
-
-def _event(event: SpanEvent) -> trace_pb2.Span.Event:
-    return trace_pb2.Span.Event(time_unix_nano=event.time_ns, name=event.name, attributes=_attributes(event.attributes))
-
-
-def _link(link: Link) -> trace_pb2.Span.Link:
-    return trace_pb2.Span.Link(
-        trace_id=link.trace_id, span_id=link.span_id, flags=SAMPLED, attributes=_attributes(link.attributes)
-    )
-
-
-def _attributes(attributes: Attributes) -> list[KeyValue]:
-    return [KeyValue(key=key, value=_value(value)) for key, value in attributes.items()]
-
-
-def _value(value: AttributeValue) -> AnyValue:
-    match value:
-        case str():
-            return AnyValue(string_value=value)
-        case bool():
-            return AnyValue(bool_value=value)
-        case int():
-            return AnyValue(int_value=value)
-        case float():
-            return AnyValue(double_value=value)
-        case list():
-            return AnyValue(array_value=ArrayValue(values=[_value(item) for item in value]))
-
-
-_KINDS = {
-    SpanKind.INTERNAL: trace_pb2.Span.SPAN_KIND_INTERNAL,
-    SpanKind.SERVER: trace_pb2.Span.SPAN_KIND_SERVER,
-}
-_CODES = {
-    StatusCode.UNSET: trace_pb2.Status.STATUS_CODE_UNSET,
-    StatusCode.ERROR: trace_pb2.Status.STATUS_CODE_ERROR,
-}
-_SCOPE = InstrumentationScope(name=names.SCOPE, version=__version__)
+_RESOURCE_SPANS: Final = _tag(ExportTraceServiceRequest, "resource_spans")
+_RESOURCE_METRICS: Final = _tag(ExportMetricsServiceRequest, "resource_metrics")
+_RESOURCE: Final = _tag(ResourceSpans, "resource")
+_SCOPE_SPANS: Final = _tag(ResourceSpans, "scope_spans")
+_SPANS_SCOPE: Final = _tag(ScopeSpans, "scope")
+_SPANS: Final = _tag(ScopeSpans, "spans")
+_SCOPE_METRICS: Final = _tag(ResourceMetrics, "scope_metrics")
+_METRICS_SCOPE: Final = _tag(ScopeMetrics, "scope")
+_METRICS: Final = _tag(ScopeMetrics, "metrics")

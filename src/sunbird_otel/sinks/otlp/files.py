@@ -22,7 +22,7 @@ from sunbird_otel.errors import SinkError
 from sunbird_otel.sinks._base import SinkReport
 from sunbird_otel.sinks._lock import LockFile
 from sunbird_otel.sinks.otlp.batch import Batcher
-from sunbird_otel.sinks.otlp.json import JsonEncoder
+from sunbird_otel.sinks.otlp.json import JsonForm
 from sunbird_otel.sinks.otlp.request import KINDS, to_json
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from sunbird_otel._signals import Signal
     from sunbird_otel.sinks.otlp.request import Kind, Request
+    from sunbird_otel.sinks.otlp.written import Written
 
 LOCK_NAME = ".sunbird-otel.lock"
 
@@ -41,7 +42,9 @@ class FileSink:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._report = SinkReport()
-        self._batcher = Batcher(JsonEncoder())
+        self.form = JsonForm()
+        """How this sink wants signals written."""
+        self._batcher = Batcher(self.form)
         self._lock = LockFile(folder / LOCK_NAME)
         self._closed = False
         self._failure: SinkError | None = None
@@ -70,7 +73,7 @@ class FileSink:
         """What was written so far."""
         return self._report
 
-    def write(self, signals: Sequence[Signal]) -> None:
+    def write(self, signals: Sequence[Signal | Written]) -> None:
         """Take ``signals``; a request is written when it is full.
 
         Raises:

@@ -15,7 +15,7 @@ from sunbird_otel.errors import ConfigError, SinkError
 from sunbird_otel.sinks._base import SinkReport
 from sunbird_otel.sinks.otlp.batch import Batcher
 from sunbird_otel.sinks.otlp.delivery import Delivery
-from sunbird_otel.sinks.otlp.encode import ProtobufEncoder
+from sunbird_otel.sinks.otlp.encode import ProtobufForm
 from sunbird_otel.sinks.otlp.request import KINDS, Request, amount, limited
 from sunbird_otel.sinks.otlp.undelivered import UndeliveredFolder
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sunbird_otel._signals import Signal
-    from sunbird_otel.sinks.otlp.encode import Encoder
     from sunbird_otel.sinks.otlp.request import Kind
     from sunbird_otel.sinks.otlp.settings import Destination, OtlpSettings
     from sunbird_otel.sinks.otlp.transport import Transport
+    from sunbird_otel.sinks.otlp.written import Written
 
 
 class OtlpSink:
@@ -40,11 +40,11 @@ class OtlpSink:
         ConfigError: When a certificate cannot be used, or gRPC is asked for and not installed.
     """
 
-    def __init__(self, settings: OtlpSettings, *, undelivered: Path | None, encoder: Encoder | None = None) -> None:
+    def __init__(self, settings: OtlpSettings, *, undelivered: Path | None) -> None:
         self._settings = settings
-        self._batcher = Batcher(
-            encoder or ProtobufEncoder(), max_items=settings.max_items, max_bytes=settings.max_bytes
-        )
+        self.form = ProtobufForm()
+        """How this sink wants signals written."""
+        self._batcher = Batcher(self.form, max_items=settings.max_items, max_bytes=settings.max_bytes)
         self._folder = undelivered
         self._report = SinkReport()
         self._transports: dict[Kind, Transport] = {
@@ -70,7 +70,7 @@ class OtlpSink:
         """What has become of the signals so far; what still waits in the queue is not in it."""
         return self._report
 
-    def write(self, signals: Sequence[Signal]) -> None:
+    def write(self, signals: Sequence[Signal | Written]) -> None:
         """Take ``signals``; wait while the queue is full.
 
         Raises:

@@ -1,0 +1,160 @@
+"""Signals as bytes: what the OTLP forms have in common.
+
+A span or a metric point is written once, when it is known, and stays bytes from then on: inside an open flow, in a
+request, on the wire. What repeats is written once for all: attribute keys, values that come again, names.
+
+What is written beyond the records themselves:
+
+* Resources stand in the order of their first signal. An empty service name becomes ``unknown_service``, an empty
+  version is left out. ``telemetry.sdk.*`` is left out too: it describes the SDK inside the service, and there was none.
+* The scope is this package with its version.
+* The span flags are 1, "sampled". Whether the parent is remote is left unknown (bit 8 stays 0): spans of one trace
+  come from several producers, and a record does not say which side of a network call its parent was on. Jaeger,
+  Tempo and the Collector show and search no flags; a receiver that samples keeps what is marked sampled.
+* Metric points become gauges, one metric for each name of a resource, with description and unit of its first point.
+* A string that is no valid Unicode (a lone surrogate) is written with U+FFFD instead, since one such string would
+  otherwise cost the whole request.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from sunbird_otel import names
+from sunbird_otel._form import Form
+from sunbird_otel._signals import MetricPoint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sunbird_otel._signals import Attributes, AttributeValue, Resource, Signal
+
+SAMPLED: Final = 1
+"""The span flags: see the head of this module."""
+
+_REPEATED: Final = 1_024
+"""Values of one attribute that are kept written."""
+
+_WORTH: Final = 2
+"""How often a kept value must have been asked for, on average, for the attribute to be one whose values repeat."""
+
+
+class Written(NamedTuple):
+    """One span, or one point of the metric ``metric`` (its name, description and unit), as a part of a request."""
+
+    resource: Resource
+    body: bytes
+    records: int
+    """How much it weighs: 1, and 1 for each event in it."""
+    metric: tuple[str, str, str] | None
+
+
+class Gauge(NamedTuple):
+    """The points of one metric of a resource."""
+
+    name: str
+    description: str
+    unit: str
+    points: list[bytes]
+
+
+class _Key:
+    """An attribute key as it is written, with the values that were written with it lately."""
+
+    __slots__ = ("asked", "integers", "prefix", "texts")
+
+    def __init__(self, prefix: bytes) -> None:
+        self.prefix = prefix
+        self.texts: dict[str, bytes] | None = {}
+        self.integers: dict[int, bytes] = {}
+        self.asked = 0
+
+
+class WrittenForm(Form[Written]):
+    """Writes signals as bytes; a subclass knows the encoding."""
+
+    def __init__(self) -> None:
+        """Start with nothing known to repeat."""
+        self._keys: dict[str, _Key] = {}
+
+    def traces(self, spans: Mapping[Resource, Sequence[bytes]]) -> bytes:
+        """Return one ``ExportTraceServiceRequest`` of spans by resource."""
+        raise NotImplementedError
+
+    def metrics(self, gauges: Mapping[Resource, Mapping[str, Gauge]]) -> bytes:
+        """Return one ``ExportMetricsServiceRequest`` of gauges by resource and name."""
+        raise NotImplementedError
+
+    def record(self, signal: Signal) -> Written:
+        """Write a record."""
+        if isinstance(signal, MetricPoint):
+            return self.point(signal)
+        return self.span(
+            signal.trace_id,
+            signal.span_id,
+            signal.parent_span_id,
+            signal.name,
+            signal.kind,
+            signal.start_ns,
+            signal.end_ns,
+            signal.resource,
+            signal.attributes,
+            [self.event(event.name, event.time_ns, event.attributes) for event in signal.events],
+            signal.links,
+            signal.status,
+            signal.status_message,
+            signal.synthetic,
+        )
+
+    def _pairs(self, attributes: Attributes) -> list[bytes]:  # noqa: C901 - the hottest loop: no calls
+        """Return each attribute as bytes."""
+        keys = self._keys
+        pairs: list[bytes] = []
+        for key, value in attributes.items():
+            known = keys.get(key)
+            if known is None:
+                known = keys[key] = _Key(self._key(key))
+            if type(value) is str:
+                texts = known.texts
+                if texts is None:
+                    pairs.append(self._pair(known.prefix, value))
+                    continue
+                pair = texts.get(value)
+                if pair is None:
+                    pair = self._pair(known.prefix, value)
+                    if len(texts) >= _REPEATED:
+                        if known.asked < _WORTH * _REPEATED:
+                            known.texts = None
+                        texts.clear()
+                        known.asked = 0
+                    texts[value] = pair
+                else:
+                    known.asked += 1
+                pairs.append(pair)
+            elif type(value) is int:
+                integers = known.integers
+                pair = integers.get(value)
+                if pair is None:
+                    pair = self._pair(known.prefix, value)
+                    if len(integers) < _REPEATED:
+                        integers[value] = pair
+                pairs.append(pair)
+            else:
+                pairs.append(self._pair(known.prefix, value))
+        return pairs
+
+    def _key(self, key: str) -> bytes:
+        """Return what every attribute ``key`` begins with."""
+        raise NotImplementedError
+
+    def _pair(self, prefix: bytes, value: AttributeValue) -> bytes:
+        """Return one attribute."""
+        raise NotImplementedError
+
+
+def resource_attributes(resource: Resource) -> Attributes:
+    """Return the attributes of a resource."""
+    attributes: Attributes = {names.SERVICE_NAME: resource.service_name or names.UNKNOWN_SERVICE}
+    if resource.service_version:
+        attributes[names.SERVICE_VERSION] = resource.service_version
+    return attributes
