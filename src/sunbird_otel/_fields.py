@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from sunbird_otel import names
 from sunbird_otel._json import INT64, dumps, integers, is_array, is_empty, is_number, is_object
@@ -56,14 +56,14 @@ def attribute_value(value: Any) -> AttributeValue | None:  # noqa: PLR0911 - one
     if not value:
         return None
     if is_array(value):
-        value = cast("list[Any]", integers(value))
-        kinds: set[object] = {type(part) for part in value}
+        parts: list[Any] = integers(value)
+        kinds: set[object] = {type(part) for part in parts}
         if kinds in ({str}, {bool}, {float}):
-            return value
-        if kinds == {int} and all(-INT64 <= part < INT64 for part in value):
-            return value
+            return parts
+        if kinds == {int} and all(-INT64 <= part < INT64 for part in parts):
+            return parts
         if kinds == {int, float}:
-            return [float(part) for part in value]
+            return [float(part) for part in parts]
     return dumps(value)
 
 

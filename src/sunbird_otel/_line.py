@@ -14,6 +14,7 @@ import orjson
 
 from sunbird_otel._decode import EARLIEST_ETS_MS, LATEST_ETS_MS, is_eid
 from sunbird_otel._event import Event
+from sunbird_otel._json import is_array, is_object
 
 if TYPE_CHECKING:
     from sunbird_otel._findings import Position
@@ -52,7 +53,7 @@ def event_of(line: bytes, position: Position | None, limits: Limits) -> Event | 
         body = orjson.loads(line)
     except ValueError:
         return None
-    if not isinstance(body, dict) or not _is_normal(body):
+    if not is_object(body) or not _is_normal(body):
         return None
     ets = body["ets"]
     if type(ets) is float:
@@ -77,7 +78,7 @@ def _is_normal(body: dict[str, Any]) -> bool:  # noqa: C901, PLR0911, PLR0912 - 
     eid = body.get("eid")
     mid = body.get("mid")
     context = body.get("context")
-    if type(eid) is not str or type(mid) is not str or not mid or type(context) is not dict or "ets" not in body:
+    if type(eid) is not str or type(mid) is not str or not mid or not is_object(context) or "ets" not in body:
         return False
     if not is_eid(eid):
         return False
@@ -90,7 +91,7 @@ def _is_normal(body: dict[str, Any]) -> bool:  # noqa: C901, PLR0911, PLR0912 - 
     ):
         return False
     pdata = get("pdata")
-    if type(pdata) is not dict:
+    if not is_object(pdata):
         return False
     if type(pdata.get("id", "")) is not str or type(pdata.get("pid", "")) is not str:
         return False
@@ -98,26 +99,26 @@ def _is_normal(body: dict[str, Any]) -> bool:  # noqa: C901, PLR0911, PLR0912 - 
         return False
     cdata = get("cdata")
     if cdata is not None or "cdata" in context:
-        if type(cdata) is not list:
+        if not is_array(cdata):
             return False
         for entry in cdata:
-            if type(entry) is not dict or type(entry.get("id")) is not str or type(entry.get("type")) is not str:
+            if not is_object(entry) or type(entry.get("id")) is not str or type(entry.get("type")) is not str:
                 return False
     actor = body.get("actor")
-    if type(actor) is not dict or type(actor.get("id", "")) is not str or type(actor.get("type", "")) is not str:
+    if not is_object(actor) or type(actor.get("id", "")) is not str or type(actor.get("type", "")) is not str:
         return False
     obj = body.get("object")
     if obj is None:
         if "object" in body:
             return False
-    elif type(obj) is not dict:
+    elif not is_object(obj):
         return False
     else:
         for key in _TEXT_KEYS:
             if type(obj.get(key, "")) is not str:
                 return False
     edata = body.get("edata")
-    if type(edata) is not dict:
+    if not is_object(edata):
         return False
     if eid in ("START", "END"):
         return (

@@ -12,7 +12,7 @@ from sunbird_otel._fields import context_attributes, error_text, event_attribute
 from sunbird_otel._flow import lane_key
 from sunbird_otel._ids import trace_of
 from sunbird_otel.emit._fork import generation
-from sunbird_otel.emit._tracer import HERE, ROOT, Around, fail, sealed
+from sunbird_otel.emit._tracer import HERE, ROOT, Around, fail
 from sunbird_otel.emit._track import innermost, joined, open_around
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Placing:
         if inner is not None and inner.flow.start_ns <= event.ets_ns:
             self.lone(event, inner, inner.flow.trace_id, violations, flow=inner.flow)
             return
-        trace_id = trace_of(sealed(event), self.request_id(event), "session")
+        trace_id = trace_of(event, self.request_id(event), "session")
         runs = [run for rule in self._rules.gatherers if (run := self._runs.member_of(event, rule)) is not None]
         links = [run.flow.reference().typed("service_run") for run in runs]
         self.lone(event, outside if around is None else ROOT, trace_id, violations, links=links)
