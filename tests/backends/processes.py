@@ -35,9 +35,9 @@ class StartError(Exception):
 
 
 class OtelProcess:
-    """A Collector, or a program built on it such as Jaeger, with a configuration file as it is shipped.
+    """A Collector, or a program built on it such as Jaeger, with configuration files as they are shipped.
 
-    Only what a test must change is laid over the file: where to listen, where to store. Started again after it was
+    Only what a test must change is laid over the files: where to listen, where to store. Started again after it was
     stopped or killed, it listens on the same ports.
     """
 
@@ -45,11 +45,11 @@ class OtelProcess:
     """The names of the ports that it takes."""
 
     def __init__(
-        self, name: str, program: Path, config: Path, folder: Path, variables: Mapping[str, str] | None = None
+        self, name: str, program: Path, *configs: Path, folder: Path, variables: Mapping[str, str] | None = None
     ) -> None:
         self.name = name
         self.ports: dict[str, int] = {}
-        self._command = [str(program), f"--config={config}"]
+        self._command = [str(program), *(f"--config={config}" for config in configs)]
         self._log = folder / f"{name}.log"
         self._variables = dict(variables or {})
         self._process: subprocess.Popen[bytes] | None = None

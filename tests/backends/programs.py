@@ -23,7 +23,8 @@ import yaml
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MANIFEST = Path(__file__).resolve().parents[2] / "collector_config" / "builder-manifest.yaml"
+CONFIGURATIONS = Path(__file__).resolve().parents[2] / "collector_config"
+MANIFEST = CONFIGURATIONS / "builder-manifest.yaml"
 
 JAEGER_VERSION = "2.13.0"
 _JAEGER_MODULE = "github.com/jaegertracing/jaeger"
