@@ -13,7 +13,6 @@ from backends.programs import CONFIGURATIONS, jaeger
 from backends.spans import SeenSpan, seen_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
 _SECONDS = 30
@@ -62,6 +61,10 @@ class Jaeger(OtelProcess):
             },
             "service": {"telemetry": {"metrics": {"level": "none"}}},
         }
+
+    def stop(self) -> None:
+        """End it at once: asked politely it takes ten seconds, and what it holds is gone in either case."""
+        self.kill()
 
     # --- What the query API answers ----------------------------------------------------------------------------
 
@@ -140,11 +143,3 @@ class Jaeger(OtelProcess):
         with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310 - the URL is our own
             return json.load(answer)
 
-
-def by_id(spans: Iterable[SeenSpan]) -> dict[tuple[str, str], SeenSpan]:
-    """Return the spans by trace and span id; two with one id are a failure."""
-    found: dict[tuple[str, str], SeenSpan] = {}
-    for span in spans:
-        assert (span.trace_id, span.span_id) not in found, f"{span.name} {span.span_id} is there twice"
-        found[span.trace_id, span.span_id] = span
-    return found

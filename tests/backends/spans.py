@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +104,7 @@ def seen_in(requests: Iterable[dict[str, Any]]) -> list[SeenSpan]:
         for request in requests
         for group in request["resourceSpans"]
         for scope in group["scopeSpans"]
-        for span in scope["spans"]
+        for span in scope.get("spans", [])  # Jaeger leaves a scope empty from which it took a copy
     ]
     return sorted(found, key=lambda span: (span.trace_id, span.start_ns, span.span_id))
 
@@ -112,3 +113,23 @@ def seen_in_file(path: Path) -> list[SeenSpan]:
     """Return the spans of a file of OTLP/JSON export requests, one a line: the ``traces.jsonl`` of a replay."""
     return seen_in(json.loads(line) for line in path.read_text("utf-8").splitlines())
 
+
+def difference(sent: list[SeenSpan], found: list[SeenSpan]) -> str:
+    """Say in a few words what is not as it was sent; empty when everything is."""
+    of_sent, of_found = (Counter((span.trace_id, span.span_id) for span in spans) for spans in (sent, found))
+    twice = sum(number > 1 for number in of_found.values())
+    missing, strange = (of_sent.keys() - of_found.keys(), of_found.keys() - of_sent.keys())
+    told = [
+        f"{number} {what}"
+        for number, what in ((len(missing), "missing"), (len(strange), "not sent"), (twice, "there twice"))
+        if number
+    ]
+    by_id = {(span.trace_id, span.span_id): span for span in found}
+    changed = [
+        f"{span.name} {span.span_id}: {name} {getattr(span, name)!r} came as {getattr(other, name)!r}"
+        for span in sent
+        if (other := by_id.get((span.trace_id, span.span_id))) is not None and other != span
+        for name in SeenSpan.__slots__
+        if name != "warnings" and getattr(span, name) != getattr(other, name)
+    ]
+    return "; ".join(told + changed[:3])
