@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from backends.processes import wait_until
 from backends.replaying import DEMO, replay, replay_to_file
 from backends.spans import difference
 
@@ -89,13 +90,12 @@ def test_a_workflow_looks_in_jaeger_as_it_was(
     assert difference(replay_to_file(files, tmp_path), found) == ""
 
 
-@pytest.mark.parametrize("gzip", [False, True], ids=["plain", "gzip"])
 @pytest.mark.parametrize("protocol", ["http/protobuf", "http/json", "grpc"])
-def test_through_the_collector_every_count_agrees(
-    protocol: str, gzip: bool, project: Path, collector_to_jaeger: Collector, jaeger_server: Jaeger, tmp_path: Path
+def test_the_counts_of_every_hop_are_those_of_the_report(
+    protocol: str, project: Path, collector_to_jaeger: Collector, jaeger_server: Jaeger, tmp_path: Path
 ) -> None:
     endpoint = collector_to_jaeger.grpc if protocol == "grpc" else collector_to_jaeger.http
-    done = replay(demo(project), "--endpoint", endpoint, "--protocol", protocol, folder=tmp_path, gzip=gzip)
+    done = replay(demo(project), "--endpoint", endpoint, "--protocol", protocol, folder=tmp_path)
     found = jaeger_server.wait_for(done.spans)
     assert len(found) == done.spans
     assert sum(len(span.events) for span in found) == done.events
@@ -106,7 +106,7 @@ def test_through_the_collector_every_count_agrees(
     assert difference(replay_to_file(demo(project), tmp_path), found) == ""
 
 
-def test_the_page_shows_milliseconds_links_errors_and_no_warning_of_ours(
+def test_the_page_shows_times_links_and_errors_and_warns_only_of_what_lies_outside(
     project: Path, jaeger_server: Jaeger, tmp_path: Path
 ) -> None:
     """The form that Jaeger's page reads is older than OTLP: tags, logs and references, times in microseconds."""
@@ -145,10 +145,8 @@ def outside(span: SeenSpan, sent: dict[str, SeenSpan]) -> bool:
 def test_a_second_replay_changes_nothing(
     project: Path, collector_to_jaeger: Collector, jaeger_server: Jaeger, tmp_path: Path
 ) -> None:
-    for _ in range(2):
-        done = replay(demo(project), "--endpoint", collector_to_jaeger.http, folder=tmp_path)
-    found = jaeger_server.wait_for(done.spans)
-    sent = collector_to_jaeger.count("exporter_sent_spans", exporter="otlp_grpc/jaeger")
-    assert sent == 2 * done.spans, "the second replay had not arrived"
+    done = replay(demo(project), "--endpoint", collector_to_jaeger.http, folder=tmp_path)
+    jaeger_server.wait_for(done.spans)
+    replay(demo(project), "--endpoint", collector_to_jaeger.http, folder=tmp_path)
+    assert wait_until(lambda: collector_to_jaeger.count("exporter_sent_spans") == 2 * done.spans)
     assert difference(replay_to_file(demo(project), tmp_path), jaeger_server.spans()) == ""
-    assert len(found) == done.spans

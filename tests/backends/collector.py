@@ -29,7 +29,7 @@ class Collector(OtelProcess):
         settings: Mapping[str, Any] | None = None,
         name: str = "collector",
     ) -> None:
-        paths = [CONFIGURATIONS / config if isinstance(config, str) else config for config in configs]
+        paths = [path_of(config) for config in configs]
         super().__init__(name, collector().find(), *paths, folder=folder, variables=variables)
         self._more = dict(settings or {})
         self._scraped = any("prometheus:" in path.read_text("utf-8").split() for path in paths)
@@ -76,6 +76,11 @@ class Collector(OtelProcess):
     def scrape(self) -> str:
         """Return what Prometheus would find at its ``prometheus`` exporter."""
         return _get(f"http://{HOST}:{self.ports['prometheus']}/metrics")
+
+
+def path_of(config: str | Path) -> Path:
+    """Return where a configuration file stands; a name means one of ``collector_config``."""
+    return CONFIGURATIONS / config if isinstance(config, str) else config
 
 
 def _get(url: str) -> str:

@@ -142,4 +142,3 @@ class Jaeger(OtelProcess):
         url = f"{self.query}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
         with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310 - the URL is our own
             return json.load(answer)
-

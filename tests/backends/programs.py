@@ -122,7 +122,7 @@ def _build_collector(folder: Path, manifest: str) -> Path:
     _go(folder, "install", f"go.opentelemetry.io/collector/cmd/builder@v{dist['version']}")
     (folder / "manifest.yaml").write_text(manifest, "utf-8")
     _run(folder, str(folder / "builder"), "--config", "manifest.yaml")
-    return folder / dist["output_path"] / dist["name"]
+    return folder / str(dist["output_path"]) / str(dist["name"])
 
 
 def _build_jaeger(folder: Path) -> Path:
@@ -158,4 +158,6 @@ def _run(folder: Path, *command: str) -> str:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - a build of minutes must not look like a hang
+    """Tell people that it goes on: a build of minutes must not look like a hang."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

@@ -39,8 +39,9 @@ class Replay:
 def replay(files: Sequence[Path], *arguments: str, folder: Path, gzip: bool = False) -> Replay:
     """Replay files with the command's own arguments, in a process of its own; a failure fails the test."""
     report = folder / "report.json"
-    variables = {"OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"} if gzip else {}
-    done = run("replay", *map(str, files), *arguments, "--report", str(report), cwd=folder, **variables)
+    compression = "gzip" if gzip else "none"
+    command = ["replay", *map(str, files), *arguments, "--report", str(report)]
+    done = run(*command, cwd=folder, OTEL_EXPORTER_OTLP_COMPRESSION=compression)
     summary = done.stderr.decode()
     assert done.returncode == 0, f"the replay ended with {done.returncode}:\n{summary}"
     return Replay(json.loads(report.read_text("utf-8")), summary)
