@@ -44,9 +44,13 @@ def route_that(arrived: Arrived | Exception) -> Route:
     return Route("a way", run)
 
 
+def there(_: object) -> Path:
+    return Path(sys.executable)
+
+
 def run_table(monkeypatch: pytest.MonkeyPatch, *arrived: Arrived | Exception) -> int:
     found = Program("program", "1", "", "no time", lambda folder: folder)
-    monkeypatch.setattr(Program, "find", lambda _: Path(sys.executable))
+    monkeypatch.setattr(Program, "find", there)
     monkeypatch.setattr(table, "collector", lambda: found)
     monkeypatch.setattr(table, "jaeger", lambda: found)
     monkeypatch.setattr(table, "ROUTES", [route_that(one) for one in arrived])
@@ -84,7 +88,7 @@ def test_without_go_it_says_what_to_do(
 
 def test_a_program_is_built_once_and_found_from_then_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("shutil.which", lambda _: "go")
+    monkeypatch.setattr("shutil.which", there)
     built: list[Path] = []
 
     def build(folder: Path) -> Path:
@@ -102,7 +106,7 @@ def test_a_program_is_built_once_and_found_from_then_on(monkeypatch: pytest.Monk
 
 def test_a_build_that_fails_leaves_nothing_to_be_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("shutil.which", lambda _: "go")
+    monkeypatch.setattr("shutil.which", there)
 
     def build(folder: Path) -> Path:
         (folder / "half").write_text("half a program")

@@ -74,8 +74,8 @@ class Collector(OtelProcess):
         return int(total)
 
     def scrape(self) -> str:
-        """Return what Prometheus would find at its ``prometheus`` exporter."""
-        return _get(f"http://{HOST}:{self.ports['prometheus']}/metrics")
+        """Return what Prometheus would find at its ``prometheus`` exporter, in the format that it asks for."""
+        return _get(f"http://{HOST}:{self.ports['prometheus']}/metrics", "application/openmetrics-text;version=1.0.0")
 
 
 def path_of(config: str | Path) -> Path:
@@ -83,6 +83,7 @@ def path_of(config: str | Path) -> Path:
     return CONFIGURATIONS / config if isinstance(config, str) else config
 
 
-def _get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - the URL is our own
+def _get(url: str, accept: str = "text/plain") -> str:
+    request = urllib.request.Request(url, headers={"Accept": accept})  # noqa: S310 - the URL is our own
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
         return str(answer.read().decode("utf-8"))

@@ -7,13 +7,15 @@ import random
 import socket
 import subprocess
 import time
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
 from command_line import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+_Seen = TypeVar("_Seen")
 
 _START_SECONDS: Final = 60
 _STOP_SECONDS: Final = 20
@@ -55,7 +57,8 @@ class OtelProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self.start()
+        if self._process is None:
+            self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -145,11 +148,9 @@ def tail(log: str, lines: int = 60) -> str:
     return "\n".join(log.splitlines()[-lines:])
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 30.0) -> bool:
-    """Wait until something holds, and return whether it came to hold in that time."""
+def wait_until(look: Callable[[], _Seen], seconds: float = 30.0) -> _Seen:
+    """Look until there is something to see (true, not empty), and return it, or what there is when the time is up."""
     deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
+    while not (seen := look()) and time.monotonic() < deadline:
         time.sleep(0.05)
-    return True
+    return seen
