@@ -150,6 +150,7 @@ def outage(config: str, tmp_path: Path, demo: list[Path], **variables: str) -> t
     return started, server, done.spans
 
 
+@pytest.mark.slow
 def test_the_durable_collector_loses_nothing_when_it_is_killed_in_an_outage(
     backends: None, demo: list[Path], tmp_path: Path
 ) -> None:
@@ -160,6 +161,7 @@ def test_the_durable_collector_loses_nothing_when_it_is_killed_in_an_outage(
         assert difference(replay_to_file(demo, tmp_path), server.wait_for(spans)) == ""
 
 
+@pytest.mark.slow
 def test_the_plain_collector_loses_what_waits_when_it_is_killed(
     backends: None, demo: list[Path], tmp_path: Path
 ) -> None:

@@ -51,7 +51,7 @@ class Jaeger(OtelProcess):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Its own ports, and no counts of its own, which would take another one."""
+        """Its own ports."""
         at = {name: {"endpoint": f"{HOST}:{port}"} for name, port in self.ports.items()}
         return {
             "receivers": {"otlp": {"protocols": {"http": at["http"], "grpc": at["grpc"]}}},
@@ -59,7 +59,6 @@ class Jaeger(OtelProcess):
                 "healthcheckv2": {"http": at["health"]},
                 "jaeger_query": {"http": at["query"], "grpc": at["query_grpc"]},
             },
-            "service": {"telemetry": {"metrics": {"level": "none"}}},
         }
 
     def stop(self) -> None:
