@@ -124,7 +124,7 @@ def test_the_images_are_pinned_to_what_is_tested(services: dict[str, Any]) -> No
 def test_the_compose_file_mounts_what_there_is_and_the_programs_read_what_is_mounted(services: dict[str, Any]) -> None:
     volumes = load("compose.yaml")["volumes"]
     for name, service in services.items():
-        mounted = {}
+        mounted: dict[str, str] = {}
         for volume in service.get("volumes", []):
             source, target = volume.split(":")[:2]
             mounted[target] = source
