@@ -1,4 +1,7 @@
-"""What every test may lean on: hypothesis profiles, recorded telemetry, a browser, and the switch for golden files."""
+"""What every test may lean on: hypothesis profiles, recorded telemetry, a browser, and the switch for golden files.
+
+The Collector and Jaeger come from ``backends.fixtures``.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["backends.fixtures"]
 
 IN_CI = bool(os.environ.get("CI"))
 

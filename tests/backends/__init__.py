@@ -1,0 +1,1 @@
+"""Real backends for tests: the OpenTelemetry Collector and Jaeger, built from their sources, started and asked."""
