@@ -1,113 +1,107 @@
-"""Throughput as ratios, measured side by side in one process: the bare parse, the naive bridge, ours.
+"""The entry to all benchmarks: ratios, measured side by side in one process a table. ``make bench`` runs it.
 
-``make bench ARGS="--events 50000 --rounds 5"`` sets the size.
+    make bench ARGS="--only throughput --events 200000 --rounds 7"
+
+Each table is measured in a process of its own, in each interpreter that ``--interpreter`` names, so that an installed
+compiled package can stand beside the interpreted one; no ratio is taken across processes.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
-import platform
-import statistics
-import time
-from typing import TYPE_CHECKING
+import importlib
+import json
+import subprocess
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-import naive
-import orjson
 import workload
+from figures import GOALS, Result
 from rich.console import Console
 from rich.table import Table
 
-from sunbird_otel import Bridge, MetricPoint, Rules, Span
-from sunbird_otel.sinks.otlp.encode import ProtobufEncoder
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
-BATCH = 512
-
-
-def parse(lines: list[bytes]) -> int:
-    """Parse and do nothing else."""
-    return sum(len(orjson.loads(line)) for line in lines)
+TABLES: Final = ("throughput",)
+"""Each is a module with a function ``measure``."""
 
 
-def translate(lines: list[bytes]) -> int:
-    """Run the bridge up to signals."""
-    bridge = Bridge(rules=RULES)
-    count = 0
-    for line in lines:
-        count += len(bridge.feed(line))
-    return count + sum(len(step) for step in bridge.drain_steps())
-
-
-def ours(lines: list[bytes]) -> int:
-    """Run the bridge up to encoded requests."""
-    bridge, encoder = Bridge(rules=RULES), ProtobufEncoder()
-    size = 0
-    spans: list[Span] = []
-    points: list[MetricPoint] = []
-
-    def flush() -> int:
-        written = len(encoder.encode_traces(spans)) if spans else 0
-        written += len(encoder.encode_metrics(points)) if points else 0
-        spans.clear()
-        points.clear()
-        return written
-
-    for line in lines:
-        bridge.feed(line)
-    for step in bridge.drain_steps():
-        for signal in step:
-            if isinstance(signal, Span):
-                spans.append(signal)
-            else:
-                points.append(signal)
-            if len(spans) + len(points) >= BATCH:
-                size += flush()
-    return size + flush()
-
-
-def seconds(work: Callable[[list[bytes]], int], lines: list[bytes]) -> float:
-    """Return the CPU time of one run."""
-    gc.collect()
-    begun = time.process_time()
-    work(lines)
-    return time.process_time() - begun
-
-
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Measure and print."""
+    options = _options(arguments)
+    if options.json:
+        (table,) = options.only
+        result: Result = importlib.import_module(table).measure(options)
+        print(json.dumps({"form": _form(), **result.as_json()}))
+        return
+    console = Console()
+    measured: dict[str, dict[str, float]] = {}
+    for interpreter in options.interpreter:
+        for table in options.only:
+            form, result = _measured(interpreter, table, arguments)
+            _show(console, form, result)
+            measured.setdefault(form, {}).update(result.figures)
+    _show_goals(console, measured)
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=20_000)
+    parser.add_argument("--only", nargs="+", choices=TABLES, default=TABLES, metavar="TABLE", help=", ".join(TABLES))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    lines = list(workload.events(options.events, options.seed))
-    stages: dict[str, Callable[[list[bytes]], int]] = {
-        "bare orjson parse": parse,
-        "ours, to signals": translate,
-        "ours, to OTLP bytes": ours,
-        "naive bridge over the stock SDK, to OTLP bytes": naive.run,
-    }
-    taken: dict[str, list[float]] = {name: [] for name in stages}
-    for _ in range(options.rounds):
-        for name, work in stages.items():
-            taken[name].append(seconds(work, lines))
-    table = Table(title=f"{options.events:,} events, {options.rounds} rounds, Python {platform.python_version()}")
-    table.add_column("stage")
-    for heading in ("us/event (least)", "us/event (median)", "ratio to the parse", "ratio to the naive bridge"):
+    parser.add_argument(
+        "--interpreter", nargs="+", default=[sys.executable], help="Pythons in which the package is installed"
+    )
+    parser.add_argument("--json", action="store_true", help="measure one table here, and print it as JSON")
+    workload.add_options(parser)
+    return parser.parse_args(arguments)
+
+
+def _measured(interpreter: str, table: str, arguments: Sequence[str]) -> tuple[str, Result]:
+    command = [interpreter, str(Path(__file__)), *arguments, "--only", table, "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    values: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return values.pop("form"), Result(**values)
+
+
+def _form() -> str:
+    """Tell whether the package that was measured is compiled."""
+    files = (
+        getattr(module, "__file__", None) or ""
+        for name, module in sys.modules.items()
+        if name.startswith("sunbird_otel")
+    )
+    return "compiled" if any(file.endswith(tuple(EXTENSION_SUFFIXES)) for file in files) else "interpreted"
+
+
+def _show(console: Console, form: str, result: Result) -> None:
+    table = Table(title=f"{result.title} ({form})")
+    for number, heading in enumerate(result.headings):
+        table.add_column(heading, justify="right" if number else "left")
+    for row in result.rows:
+        table.add_row(*row)
+    console.print(table)
+    for note in result.notes:
+        console.print(note)
+
+
+def _show_goals(console: Console, measured: dict[str, dict[str, float]]) -> None:
+    table = Table(title="Goals")
+    table.add_column("figure")
+    for heading in ("at least", "goal", *measured):
         table.add_column(heading, justify="right")
-    bare, stock = min(taken["bare orjson parse"]), min(taken["naive bridge over the stock SDK, to OTLP bytes"])
-    for name, times in taken.items():
-        least, median = min(times), statistics.median(times)
-        scale = 1e6 / options.events
-        figures = (f"{least * scale:.1f}", f"{median * scale:.1f}", f"{least / bare:.1f}", f"{least / stock:.2f}")
-        table.add_row(name, *figures)
-    Console().print(table)
+    for goal in GOALS:
+        cells = [_verdict(goal.key, found) for found in measured.values()]
+        table.add_row(goal.figure, f"{goal.at_least:g}x", f"{goal.goal:g}x", *cells)
+    console.print(table)
 
 
-RULES = Rules.standard()
+def _verdict(key: str, found: dict[str, float]) -> str:
+    goal = next(goal for goal in GOALS if goal.key == key)
+    return f"{found[key]:.2f}x, {goal.verdict(found[key])}" if key in found else "not measured"
+
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
