@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
 
 @dataclass(kw_only=True)
@@ -75,15 +75,6 @@ def cpu_seconds(work: Callable[[], object]) -> float:
     taken = time.process_time() - begun
     del kept
     gc.unfreeze()
-    return taken
-
-
-def alternate(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Return the CPU times of each way, taken in turns so that a slow moment of the machine meets all of them."""
-    taken: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, work in ways.items():
-            taken[name].append(cpu_seconds(work))
     return taken
 
 

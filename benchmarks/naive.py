@@ -11,7 +11,7 @@ It has no order, no copies, no rules, no accounts and derives no ids; an END who
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import Span
+
+Object: TypeAlias = dict[str, Any]
 
 BATCH = 512
 SERVER_ERROR = 500
@@ -57,11 +59,10 @@ class NaiveBridge:
 
     def feed(self, line: bytes) -> None:
         """Take one event."""
-        event = json.loads(line)
-        eid, edata = event["eid"], event.get("edata") or {}
-        context, obj = event.get("context") or {}, event.get("object") or {}
+        event: Object = json.loads(line)
+        eid, edata, context, obj = event["eid"], _part(event, "edata"), _part(event, "context"), _part(event, "object")
         time_ns = int(event["ets"]) * 1_000_000
-        tracer = self._tracer((context.get("pdata") or {}).get("id", "unknown"))
+        tracer = self._tracer(_part(context, "pdata").get("id", "unknown"))
         device = context.get("did", "")
         stack = self._open.get(device, [])
         if eid == "START":
@@ -95,9 +96,10 @@ class NaiveBridge:
                 span.end()
         self.batches.flush()
 
-    def _request(self, tracer: Tracer, event: dict[str, Any], edata: dict[str, Any], time_ns: int) -> None:
-        params: dict[str, Any] = {}
-        for part in edata.get("params") or []:
+    def _request(self, tracer: Tracer, event: Object, edata: Object, time_ns: int) -> None:
+        parts: list[Object] = edata.get("params") or []
+        params: Object = {}
+        for part in parts:
             params.update(part)
         attributes = _attributes(event, {"level": edata.get("level"), "message": edata.get("message"), **params})
         duration_ns = int(params.get("duration", 0)) * 1_000_000
@@ -133,20 +135,24 @@ def requests(lines: Iterable[bytes]) -> Iterator[bytes]:
     yield from bridge.batches.requests
 
 
-def _attributes(event: dict[str, Any], edata: dict[str, Any]) -> dict[str, str | int | float | bool]:
-    context = event.get("context") or {}
+def _part(event: Object, name: str) -> Object:
+    return event.get(name) or {}
+
+
+def _attributes(event: Object, edata: Object) -> dict[str, str | int | float | bool]:
+    context, obj = _part(event, "context"), _part(event, "object")
     attributes: dict[str, str | int | float | bool] = {
         "mid": event.get("mid", ""),
-        "actor.id": (event.get("actor") or {}).get("id", ""),
+        "actor.id": _part(event, "actor").get("id", ""),
         "channel": context.get("channel", ""),
         "env": context.get("env", ""),
-        "pdata.pid": (context.get("pdata") or {}).get("pid", ""),
+        "pdata.pid": _part(context, "pdata").get("pid", ""),
     }
     for name in ("sid", "did"):
         if context.get(name):
             attributes[name] = context[name]
-    if (event.get("object") or {}).get("id"):
-        attributes["object.id"] = event["object"]["id"]
+    if obj.get("id"):
+        attributes["object.id"] = obj["id"]
     for name, value in edata.items():
         if value is not None:
             attributes[f"edata.{name}"] = value if isinstance(value, (str, int, float, bool)) else json.dumps(value)

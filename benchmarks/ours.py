@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sunbird_otel import Bridge, Rules
@@ -13,6 +12,7 @@ from sunbird_otel.sources import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from sunbird_otel._signals import Signal
     from sunbird_otel.sinks.otlp.request import Kind

@@ -1,12 +1,12 @@
-"""From lines in memory or a file to encoded requests: the bare parse, the naive bridge, ours, and each stage of ours."""
+"""From lines to encoded requests: the bare parse, the naive bridge, ours, and each stage of ours."""
 
 from __future__ import annotations
 
 import gzip
-import os
 import statistics
 import tempfile
 from collections import deque
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,63 +22,59 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable
 
-PARSE: Final = "bare orjson.loads of each line"
-OURS: Final = "ours: lines in memory to requests"
-NAIVE: Final = "naive bridge over the stock SDK: lines in memory to requests"
+PARSE: Final = "orjson.loads"
+OURS: Final = "ours"
+NAIVE: Final = "naive over the SDK"
 GZIP_LEVEL: Final = 6
 
 
 def measure(options: argparse.Namespace) -> Result:
     """Measure all ways in turns, for ``options.rounds`` rounds."""
-    wanted = workload.of(options)
-    lines = list(workload.lines(wanted))
-    handle, name = tempfile.mkstemp(suffix=".jsonl")
-    os.close(handle)
-    path = Path(name)
-    try:
+    lines = list(workload.lines(workload.of(options)))
+    requests = list(ours.requests(lines))
+    bodies = [body for _, body, _ in requests]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "events.jsonl")
         path.write_bytes(b"\n".join(lines) + b"\n")
-        return _table(options.rounds, lines, path)
-    finally:
-        path.unlink()
-
-
-def _table(rounds: int, lines: list[bytes], path: Path) -> Result:
-    bodies = [body for _, body, _ in ours.requests(lines)]
-    signals = sum(items for _, _, items in ours.requests(lines))
-    ways: dict[str, Callable[[], object]] = {
-        PARSE: lambda: _use_up(map(orjson.loads, lines)),
-        OURS: lambda: _use_up(ours.requests(lines)),
-        "ours: from a file to requests": lambda: _use_up(ours.requests_of_file(path)),
-        NAIVE: lambda: _use_up(naive.requests(lines)),
-        f"gzip of the requests, level {GZIP_LEVEL}": lambda: _use_up(gzip.compress(b, GZIP_LEVEL) for b in bodies),
-    }
-    taken: dict[str, list[float]] = {}
-    for _ in range(rounds):
-        for way, (seconds,) in figures.alternate(ways, 1).items():
-            taken.setdefault(way, []).append(seconds)
-        for stage, seconds in _stages(path.read_bytes()).items():
-            taken.setdefault(f"  stage: {stage}", []).append(seconds)
+        taken = _taken(options.rounds, lines, bodies, path)
+    items = sum(items for _, _, items in requests)
+    count = len(lines)
+    zipped = f"{_bytes(gzip.compress(body, GZIP_LEVEL) for body in bodies) / count:.0f}"
     return Result(
-        title=f"Throughput: {len(lines):,} events, {rounds} rounds",
-        headings=[
-            "",
-            "us an event, least",
-            "median",
-            "x the parse, least",
-            "median",
-            "x the naive rate, least",
-            "median",
-        ],
-        rows=[_row(name, times, taken, len(lines)) for name, times in taken.items()],
+        title=f"Throughput, {count:,} events, {options.rounds} rounds",
+        headings=["", "us/event", "median", "x parse", "median", "x naive rate", "median"],
+        rows=[_row(name, times, taken, count) for name, times in taken.items()],
         figures={
             "parse": figures.median_ratio(taken[OURS], taken[PARSE]),
             "naive": figures.median_ratio(taken[NAIVE], taken[OURS]),
         },
         notes=[
-            f"A line has {sum(map(len, lines)) / len(lines):.0f} bytes on average, a request for it "
-            f"{sum(map(len, bodies)) / len(lines):.0f}; {signals:,} spans and points in {len(bodies):,} requests."
+            "Each pair of columns is the least and the median of CPU times that were taken in turns.",
+            f"{items:,} spans and points in {len(bodies):,} requests.",
+            f"Bytes a line: {_bytes(lines) / count:.0f} read, {_bytes(bodies) / count:.0f} written, {zipped} zipped.",
         ],
     )
+
+
+def _bytes(texts: Iterable[bytes]) -> int:
+    return sum(map(len, texts))
+
+
+def _taken(rounds: int, lines: list[bytes], bodies: list[bytes], path: Path) -> dict[str, list[float]]:
+    ways: dict[str, Callable[[], object]] = {
+        PARSE: lambda: _use_up(map(orjson.loads, lines)),
+        OURS: lambda: _use_up(ours.requests(lines)),
+        "ours, from a file": lambda: _use_up(ours.requests_of_file(path)),
+        NAIVE: lambda: _use_up(naive.requests(lines)),
+        "gzip of ours": lambda: _use_up(gzip.compress(body, GZIP_LEVEL) for body in bodies),
+    }
+    taken: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            taken.setdefault(name, []).append(figures.cpu_seconds(way))
+        for name, seconds in _stages(path.read_bytes()).items():
+            taken.setdefault(f"stage: {name}", []).append(seconds)
+    return taken
 
 
 def _stages(text: bytes) -> dict[str, float]:
@@ -86,19 +82,21 @@ def _stages(text: bytes) -> dict[str, float]:
     value: Any = text
     for name, stage in stages.STAGES.items():
         made: list[Any] = []
-        taken[name] = figures.cpu_seconds(lambda stage=stage, value=value, made=made: made.append(stage(value)))
+        taken[name] = figures.cpu_seconds(partial(_append, made, stage, value))
         (value,) = made
     return taken
 
 
+def _append(made: list[Any], stage: Callable[[Any], Any], value: Any) -> None:
+    made.append(stage(value))
+
+
 def _row(name: str, times: list[float], taken: dict[str, list[float]], events: int) -> list[str]:
-    scale = 1e6 / events
-    cells = [f"{min(times) * scale:.2f}", f"{statistics.median(times) * scale:.2f}"]
-    for ratio in (figures.least_ratio, figures.median_ratio):
-        cells.append(f"{ratio(times, taken[PARSE]):.2f}")
-    for ratio in (figures.least_ratio, figures.median_ratio):
-        cells.append(f"{ratio(taken[NAIVE], times):.2f}")
-    return [name, *cells]
+    cells = [seconds * 1e6 / events for seconds in (min(times), statistics.median(times))]
+    ratios = (figures.least_ratio, figures.median_ratio)
+    cells += [ratio(times, taken[PARSE]) for ratio in ratios]
+    cells += [ratio(taken[NAIVE], times) for ratio in ratios]
+    return [name, *(f"{cell:.2f}" for cell in cells)]
 
 
 def _use_up(items: Iterable[object]) -> None:
