@@ -31,22 +31,27 @@ class Pipeline:
 
     def __init__(self, lateness: int | None = None) -> None:
         """Start with nothing held."""
-        self.bridge = Bridge(rules=RULES, lateness=lateness)
+        self._bridge = Bridge(rules=RULES, lateness=lateness)
         self._batcher = Batcher(ProtobufEncoder())
+
+    @property
+    def open_flows(self) -> int:
+        """How many flows are open."""
+        return self._bridge.tally.open
 
     def feed(self, document: bytes) -> Iterator[tuple[Kind, bytes, int]]:
         """Take one document, and yield the requests that are full now."""
-        return self._add(self.bridge.feed(document))
+        return self._add(self._bridge.feed(document))
 
     def file(self, path: Path) -> Iterator[tuple[Kind, bytes, int]]:
         """Take a file, and yield the requests that become full."""
         for item in files.read(str(path), limits=Limits()):
             assert isinstance(item, files.Document), f"the workload holds no broken document: {item}"
-            yield from self._add(self.bridge.feed(item.data, item.position, parsed=item.value))
+            yield from self._add(self._bridge.feed(item.data, item.position, parsed=item.value))
 
     def drain(self) -> Iterator[tuple[Kind, bytes, int]]:
         """End the stream, and yield what is left."""
-        for signals in self.bridge.drain_steps():
+        for signals in self._bridge.drain_steps():
             yield from self._add(signals)
         yield from self._batcher.rest()
 

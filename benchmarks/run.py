@@ -25,7 +25,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-TABLES: Final = ("throughput",)
+TABLES: Final = ("throughput", "memory", "growth")
 """Each is a module with a function ``measure``."""
 
 
@@ -55,6 +55,10 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--interpreter", nargs="+", default=[sys.executable], help="Pythons in which the package is installed"
     )
     parser.add_argument("--json", action="store_true", help="measure one table here, and print it as JSON")
+    parser.add_argument("--flows", type=int, default=20_000, help="open flows of the memory table (%(default)s)")
+    parser.add_argument("--flow-events", type=int, default=20, help="events in each of them (%(default)s)")
+    parser.add_argument("--short", type=int, default=100_000, help="events of the short run of growth (%(default)s)")
+    parser.add_argument("--long", type=int, default=300_000, help="events of the long run of growth (%(default)s)")
     workload.add_options(parser)
     return parser.parse_args(arguments)
 

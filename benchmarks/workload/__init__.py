@@ -141,10 +141,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--seed", type=int, default=usual.seed)
 
 
-def of(options: argparse.Namespace) -> Workload:
-    """Return the workload that was asked for."""
+def of(options: argparse.Namespace, events: int | None = None) -> Workload:
+    """Return the workload that was asked for, but with ``events`` lines if that is given."""
     return Workload(
-        events=options.events,
+        events=options.events if events is None else events,
         lanes=options.lanes,
         duplicates=options.duplicates,
         delayed=options.delayed,
