@@ -91,9 +91,11 @@ def _cohort(rng: random.Random, flows: int, each: int, begin_ms: int, span_ms: i
             edata = b'"type":"click","subtype":"cardSearch","id":"do_3143%014d","pageid":"page/home"' % (
                 rng.randrange(10**14)
             )
-        yield b'{"eid":"%b","ets":%d,"ver":"3.0","mid":"%b:%032x",%b,"object":{"ver":"1.0","id":"do_3143%014d","type":"Content"},"tags":[],"edata":{%b},"syncts":%d}' % (
-            eid, ets, eid, rng.getrandbits(128), head, rng.randrange(10**14), edata, ets + 4_600,
-        )  # fmt: skip
+        yield (
+            b'{"eid":"%b","ets":%d,"ver":"3.0","mid":"%b:%032x",%b,"object":{"ver":"1.0","id":"do_3143%014d",'
+            b'"type":"Content"},"tags":[],"edata":{%b},"syncts":%d}'
+            % (eid, ets, eid, rng.getrandbits(128), head, rng.randrange(10**14), edata, ets + 4_600)
+        )
 
 
 def _head(rng: random.Random) -> bytes:
