@@ -41,7 +41,7 @@ class Parsing(OtelProcess):
     def __init__(self, program: Path, source: Path, folder: Path) -> None:
         """Read ``source``; keep log and configuration in ``folder``."""
         receiver = {"include": [str(source)], "start_at": "beginning", "operators": [{"type": "json_parser"}]}
-        config = {
+        config: dict[str, Any] = {
             "receivers": {"file_log": receiver},
             "exporters": {"nop": {}},
             "service": {"pipelines": {"logs": {"receivers": ["file_log"], "exporters": ["nop"]}}},
@@ -72,7 +72,7 @@ class Receiving(OtelProcess):
     def __init__(self, program: Path, folder: Path) -> None:
         """Keep log and configuration in ``folder``."""
         pipeline = {"receivers": ["otlp"], "exporters": ["nop"]}
-        config = {
+        config: dict[str, Any] = {
             "receivers": {"otlp": {"protocols": {"http": {}}}},
             "exporters": {"nop": {}},
             "service": {

@@ -63,9 +63,7 @@ def keep(measured: dict[str, list[Measured]], results: Path = RESULTS, page: Pat
     for table, found in measured.items():
         forms = {one.form for one in found}
         kept[table] = [*found, *(one for one in kept.get(table, []) if one.form not in forms)]
-    values = {
-        table: [one.as_json() for one in sorted(found, key=_interpreted_first)] for table, found in kept.items()
-    }
+    values = {table: [one.as_json() for one in sorted(found, key=_interpreted_first)] for table, found in kept.items()}
     results.write_text(json.dumps(values, indent=1) + "\n", "utf-8")
     write(results, page)
 

@@ -26,6 +26,8 @@ from record import Measured
 from rich.console import Console
 from rich.table import Table
 
+import sunbird_otel
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -107,9 +109,13 @@ def _measured(interpreter: str, table: str, arguments: Sequence[str]) -> Measure
 
 
 def _form() -> str:
-    """Tell whether the package that was measured is compiled."""
-    files = (getattr(module, "__file__", None) or "" for name, module in sys.modules.items() if "sunbird_otel" in name)
-    return "compiled" if any(file.endswith(tuple(EXTENSION_SUFFIXES)) for file in files) else "interpreted"
+    """Tell whether the package that this Python finds is compiled."""
+    folder = Path(sunbird_otel.__file__).parent
+    return (
+        "compiled"
+        if any(file.name.endswith(tuple(EXTENSION_SUFFIXES)) for file in folder.rglob("*"))
+        else "interpreted"
+    )
 
 
 def _show(console: Console, one: Measured) -> None:
