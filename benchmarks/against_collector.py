@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 def measure(options: argparse.Namespace) -> Result:
     """Measure both in turns; the Collector without what it takes to start and to find nothing to read."""
-    program = local_collector.program()
-    if program is None:
+    if not local_collector.is_built():
         return Result(title="Against the Collector", notes=[local_collector.MISSING])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -34,8 +33,8 @@ def measure(options: argparse.Namespace) -> Result:
         theirs: list[float] = []
         for _ in range(options.rounds):
             mine.append(figures.cpu_seconds(lambda: deque(ours.requests_of_file(path), maxlen=0)))
-            idle = local_collector.parse_seconds(program, empty, 0, folder)
-            theirs.append(local_collector.parse_seconds(program, path, options.events, folder) - idle)
+            idle = local_collector.parse_seconds(empty, 0, folder)
+            theirs.append(local_collector.parse_seconds(path, options.events, folder) - idle)
     scale = 1e6 / options.events
     rows = [
         [name, f"{min(times) * scale:.2f}", f"{statistics.median(times) * scale:.2f}"]

@@ -22,7 +22,7 @@ _COHORT: Final = 5_000
 _FIRST_MS: Final = 1_760_000_000_000
 _SPAN_MS: Final = 1_200_000
 """All of it happens within this time, which is less than an idle gap."""
-_SPARE: Final = 2 << 30
+_SPARE: Final = 4 << 30
 """Bytes that the machine keeps for others."""
 
 

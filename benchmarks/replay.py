@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _TO_NOTHING: Final = str(Path(__file__).with_name("to_nothing.py"))
+_WORKERS: Final = ("to nothing, one worker", "to nothing, two workers")
 _PROGRAM: Final = ("-c", "from sunbird_otel.cli import main; main()")
 
 
@@ -38,19 +39,19 @@ def _table(options: argparse.Namespace, path: Path, folder: Path) -> Result:
     ways: dict[str, tuple[str, ...]] = {"to nothing": (_TO_NOTHING, "replay", str(path), "--quiet")}
     notes: list[str] = []
     taken: dict[str, list[float]] = {}
-    program = local_collector.program()
+    built = local_collector.is_built()
     workers = "--workers" in _help(folder)
     if workers:
-        for number in (1, 2):
-            ways[f"to nothing, {number} workers"] = (*ways["to nothing"], "--workers", str(number))
+        for number, name in enumerate(_WORKERS, 1):
+            ways[name] = (*ways["to nothing"], "--workers", str(number))
     else:
-        notes.append("Not measured: this version has no --workers.")
-    if program is None:
+        notes.append("Workers are not measured: this version has no --workers.")
+    if not built:
         notes.append(local_collector.MISSING)
         _rounds(options.rounds, ways, folder, taken)
     else:
-        with local_collector.Receiving(program, folder) as receiving:
-            ways["to a Collector"] = (*_PROGRAM, "replay", str(path), "--quiet", "--endpoint", receiving.endpoint)
+        with local_collector.receiving(folder) as receiving:
+            ways["to a Collector"] = (*_PROGRAM, "replay", str(path), "--quiet", "--endpoint", receiving.http)
             _rounds(options.rounds, ways, folder, taken)
     base = taken["to nothing"]
     result = Result(
@@ -68,10 +69,10 @@ def _table(options: argparse.Namespace, path: Path, folder: Path) -> Result:
         ],
         notes=[*notes, "The start of the interpreter is in all of them."],
     )
-    if program is not None:
+    if built:
         result.figures["overlap"] = median_ratio(taken["to a Collector"], base)
     if workers:
-        result.figures["workers"] = median_ratio(taken["to nothing, 1 workers"], taken["to nothing, 2 workers"])
+        result.figures["workers"] = median_ratio(*(taken[name] for name in _WORKERS))
     return result
 
 
