@@ -42,7 +42,7 @@ class Goal:
 
     def verdict(self, measured: float) -> str:
         """Say how ``measured`` stands to it."""
-        for limit, word in ((self.goal, "goal"), (self.at_least, "at least")):
+        for limit, word in ((self.goal, "goal met"), (self.at_least, "least met")):
             if measured >= limit if self.more_is_better else measured <= limit:
                 return word
         return "missed"

@@ -91,6 +91,14 @@ def rewritten(text: str, measured: dict[str, list[Measured]]) -> str:
     return head + mark + "\n".join(_sections(measured)).rstrip() + "\n"
 
 
+def figures_by_form(measured: Iterable[Measured]) -> dict[str, dict[str, float]]:
+    """Return the figures that have goals, those of all tables together, by the form of the package."""
+    figures: dict[str, dict[str, float]] = {}
+    for one in sorted(measured, key=_interpreted_first):
+        figures.setdefault(one.form, {}).update(one.result.figures)
+    return figures
+
+
 def verdict(key: str, figures: dict[str, float]) -> str:
     """Say how a figure stands to its goal."""
     (goal,) = (goal for goal in GOALS if goal.key == key)
@@ -100,16 +108,13 @@ def verdict(key: str, figures: dict[str, float]) -> str:
 
 
 def _sections(measured: dict[str, list[Measured]]) -> Iterator[str]:
-    yield from _goals([one for found in measured.values() for one in found])
+    yield from _goals(figures_by_form(one for found in measured.values() for one in found))
     for found in measured.values():
         for one in found:
             yield from _section(one)
 
 
-def _goals(measured: list[Measured]) -> Iterator[str]:
-    figures: dict[str, dict[str, float]] = {}
-    for one in sorted(measured, key=_interpreted_first):
-        figures.setdefault(one.form, {}).update(one.result.figures)
+def _goals(figures: dict[str, dict[str, float]]) -> Iterator[str]:
     yield from ("", "## The goals", "")
     yield from _table(
         ["figure", "at least", "goal", *figures],

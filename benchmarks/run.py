@@ -135,9 +135,7 @@ def _show(console: Console, one: Measured) -> None:
 
 
 def _show_goals(console: Console, measured: list[Measured]) -> None:
-    figures: dict[str, dict[str, float]] = {}
-    for one in measured:
-        figures.setdefault(one.form, {}).update(one.result.figures)
+    figures = record.figures_by_form(measured)
     console.print("\n[bold]Goals[/bold]")
     table = Table("figure")
     for heading in ("at least", "goal", *figures):
