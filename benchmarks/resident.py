@@ -1,4 +1,4 @@
-"""How much memory this process has, and how much the machine could still give."""
+"""How much memory this process has, and how much of it the machine could still give."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ def resident_bytes() -> int | None:
     return int(_STATM.read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def available_bytes() -> int | None:
-    """Return how much memory could still be had without swapping."""
+def available_share() -> float:
+    """Return which part of the machine's memory could still be had without swapping; 1 where that is not told."""
     if not _MEMINFO.exists():
-        return None
+        return 1.0
     lines = dict(line.split(":", 1) for line in _MEMINFO.read_text("ascii").splitlines())
-    return int(lines["MemAvailable"].split()[0]) * 1024
+    available, total = (int(lines[name].split()[0]) for name in ("MemAvailable", "MemTotal"))
+    return available / total

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = ROOT / "benchmarks"
 TINY = (
-    *("--rounds", "1", "--events", "300", "--flows", "40", "--short", "300", "--long", "600"),
+    *("--rounds", "1", "--events", "300", "--flows", "300", "--short", "300", "--long", "600"),
     *("--replay-events", "300", "--calls", "20", "--call-rounds", "1"),
 )
 EVENTS = 4_000
