@@ -76,9 +76,19 @@ format: $(STAMP) ## Format the code, and correct what ruff can correct safely
 	@$(BIN)/ruff check --fix --quiet || true
 	@$(BIN)/ruff format
 
+# The package as a compiled wheel, in a virtual environment of its own, beside the interpreted one.
+COMPILED_VENV := .venv-compiled
+
+# make bench COMPILED=1 measures both forms; RECORD=1 keeps the results and tells them in docs/performance.md.
+BENCH := $(if $(RECORD),--record) $(if $(COMPILED),--interpreter $(BIN)/python $(COMPILED_VENV)/bin/python)
+
 .PHONY: bench
-bench: $(STAMP) ## Measure throughput, memory and overhead, as ratios
-	@$(BIN)/python benchmarks/run.py $(ARGS)
+bench: $(STAMP) $(if $(COMPILED),$(COMPILED_VENV)/.installed) ## Measure throughput, memory and overhead, as ratios
+	@$(BIN)/python benchmarks/run.py $(BENCH) $(ARGS)
+
+.PHONY: profile
+profile: $(STAMP) ## Show in which functions the bulk path spends its time
+	@$(BIN)/python benchmarks/profiling.py $(ARGS)
 
 .PHONY: fuzz
 fuzz: $(STAMP) ## Feed broken input (INPUTS=200000 SEED=1): nothing may crash, every count must add up
@@ -102,8 +112,18 @@ constraints: ## Resolve constraints.txt anew, to the newest versions that pyproj
 
 .PHONY: clean
 clean: ## Remove what make and the tools have made
-	@rm -rf $(VENV) $(VENV)-constraints $(OLDEST) $(DEMO) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) $(VENV)-constraints $(OLDEST) $(COMPILED_VENV) $(DEMO) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(COMPILED_VENV)/.installed: pyproject.toml constraints.txt $(shell find src -name '*.py' -o -name '*.toml')
+	@echo 'Compiling into $(COMPILED_VENV) ...'
+	@test -x $(COMPILED_VENV)/bin/python || $(PYTHON) -m venv $(COMPILED_VENV)
+	@rm -rf $(COMPILED_VENV)/wheel
+	@SUNBIRD_OTEL_COMPILE=1 $(COMPILED_VENV)/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(COMPILED_VENV)/wheel .
+	@for wheel in $(COMPILED_VENV)/wheel/*.whl; do \
+		$(COMPILED_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps "$$wheel" && \
+		$(COMPILED_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$$wheel[dev]"; done
+	@touch $@
 
 $(OLDEST)/.installed: pyproject.toml constraints-oldest.txt src/sunbird_otel/_version.py
 	@echo 'Installing into $(OLDEST) ...'

@@ -1,113 +1,150 @@
-"""Throughput as ratios, measured side by side in one process: the bare parse, the naive bridge, ours.
+"""The entry to all benchmarks: ratios, measured side by side in one process a table. ``make bench`` runs it.
 
-``make bench ARGS="--events 50000 --rounds 5"`` sets the size.
+    make bench ARGS="--only throughput --events 200000 --rounds 7"
+    make bench ARGS="--full" RECORD=1
+    make bench COMPILED=1
+
+Each table is measured in a process of its own, by each Python that ``--interpreter`` names, so that an installed
+compiled package can stand beside the interpreted one; no ratio is taken across processes.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
-import platform
-import statistics
-import time
-from typing import TYPE_CHECKING
+import importlib
+import json
+import subprocess
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-import naive
-import orjson
+import record
 import workload
+from figures import GOALS, Result
+from record import Measured
 from rich.console import Console
 from rich.table import Table
 
-from sunbird_otel import Bridge, MetricPoint, Rules, Span
-from sunbird_otel.sinks.otlp.encode import ProtobufEncoder
+import sunbird_otel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
-BATCH = 512
+TABLES: Final = {
+    "throughput": ("throughput", "measure"),
+    "memory": ("memory", "measure"),
+    "growth": ("growth", "measure"),
+    "collector": ("against_collector", "measure"),
+    "replay": ("replay", "measure"),
+    "emit": ("printed", "emitter"),
+    "plugin": ("printed", "plugin"),
+}
+"""The module and function of each table."""
 
-
-def parse(lines: list[bytes]) -> int:
-    """Parse and do nothing else."""
-    return sum(len(orjson.loads(line)) for line in lines)
-
-
-def translate(lines: list[bytes]) -> int:
-    """Run the bridge up to signals."""
-    bridge = Bridge(rules=RULES)
-    count = 0
-    for line in lines:
-        count += len(bridge.feed(line))
-    return count + sum(len(step) for step in bridge.drain_steps())
+FULL: Final = {"events": 200_000, "flows": 1_000_000, "long": 10_000_000, "replay_events": 500_000}
+"""The sizes that the goals speak of. It takes tens of minutes, and as much memory as there is."""
 
 
-def ours(lines: list[bytes]) -> int:
-    """Run the bridge up to encoded requests."""
-    bridge, encoder = Bridge(rules=RULES), ProtobufEncoder()
-    size = 0
-    spans: list[Span] = []
-    points: list[MetricPoint] = []
-
-    def flush() -> int:
-        written = len(encoder.encode_traces(spans)) if spans else 0
-        written += len(encoder.encode_metrics(points)) if points else 0
-        spans.clear()
-        points.clear()
-        return written
-
-    for line in lines:
-        bridge.feed(line)
-    for step in bridge.drain_steps():
-        for signal in step:
-            if isinstance(signal, Span):
-                spans.append(signal)
-            else:
-                points.append(signal)
-            if len(spans) + len(points) >= BATCH:
-                size += flush()
-    return size + flush()
-
-
-def seconds(work: Callable[[list[bytes]], int], lines: list[bytes]) -> float:
-    """Return the CPU time of one run."""
-    gc.collect()
-    begun = time.process_time()
-    work(lines)
-    return time.process_time() - begun
-
-
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Measure and print."""
+    options = _options(arguments)
+    if options.json:
+        (table,) = options.only
+        module, function = TABLES[table]
+        result: Result = getattr(importlib.import_module(module), function)(options)
+        measured = Measured(form=_form(), machine=record.machine(), date=record.today(), result=result)
+        print(json.dumps(measured.as_json()))
+        return
+    console = Console(width=100 if not sys.stdout.isatty() else None)
+    found: dict[str, list[Measured]] = {}
+    for table in options.only:
+        for interpreter in options.interpreter:
+            one = _measured(interpreter, table, arguments)
+            if any(one.form == other.form for other in found.get(table, [])):
+                sys.exit(f"{interpreter}: expected another form of the package, found it {one.form} once more.")
+            _show(console, one)
+            found.setdefault(table, []).append(one)
+    _show_goals(console, [one for several in found.values() for one in several])
+    if options.record:
+        record.keep(found)
+        console.print(f"Kept in {record.RESULTS.name}, told in {record.PAGE.name}.")
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    lines = list(workload.events(options.events, options.seed))
-    stages: dict[str, Callable[[list[bytes]], int]] = {
-        "bare orjson parse": parse,
-        "ours, to signals": translate,
-        "ours, to OTLP bytes": ours,
-        "naive bridge over the stock SDK, to OTLP bytes": naive.run,
-    }
-    taken: dict[str, list[float]] = {name: [] for name in stages}
-    for _ in range(options.rounds):
-        for name, work in stages.items():
-            taken[name].append(seconds(work, lines))
-    table = Table(title=f"{options.events:,} events, {options.rounds} rounds, Python {platform.python_version()}")
-    table.add_column("stage")
-    for heading in ("us/event (least)", "us/event (median)", "ratio to the parse", "ratio to the naive bridge"):
+    parser.add_argument(
+        "--only", nargs="+", choices=TABLES, default=[*TABLES], metavar="TABLE", help=f"of {', '.join(TABLES)}"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="of all ways in turns (default %(default)s)")
+    parser.add_argument("--full", action="store_true", help="the sizes that the goals speak of: tens of minutes")
+    parser.add_argument("--record", action="store_true", help="keep the results, and tell them in docs/performance.md")
+    parser.add_argument(
+        "--interpreter", nargs="+", default=[sys.executable], help="Pythons in which the package is installed"
+    )
+    parser.add_argument("--json", action="store_true", help="measure one table here, and print it as JSON")
+    sizes = parser.add_argument_group("sizes of single tables")
+    for name, usual, what in (
+        ("--flows", 20_000, "memory: open flows"),
+        ("--flow-events", 20, "memory: events in each of them"),
+        ("--short", 100_000, "growth: events of the short run"),
+        ("--long", 300_000, "growth: events of the long run"),
+        ("--replay-events", 100_000, "replay: events of a run"),
+        ("--calls", 1_500, "emit and plugin: calls a round"),
+        ("--call-rounds", 11, "emit and plugin: rounds"),
+    ):
+        sizes.add_argument(name, type=int, default=usual, help=f"{what} (%(default)s)")
+    workload.add_options(parser)
+    if parser.parse_args(arguments).full:
+        parser.set_defaults(**FULL)
+    return parser.parse_args(arguments)
+
+
+def _measured(interpreter: str, table: str, arguments: Sequence[str]) -> Measured:
+    command = [interpreter, str(Path(__file__)), *arguments, "--only", table, "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"the table {table} could not be measured by {interpreter}; the reason stands above.")
+    return Measured.from_json(json.loads(done.stdout.splitlines()[-1]))
+
+
+def _form() -> str:
+    """Tell whether the package that this Python finds is compiled."""
+    folder = Path(sunbird_otel.__file__).parent
+    return (
+        "compiled"
+        if any(file.name.endswith(tuple(EXTENSION_SUFFIXES)) for file in folder.rglob("*"))
+        else "interpreted"
+    )
+
+
+def _show(console: Console, one: Measured) -> None:
+    result = one.result
+    console.print(f"\n[bold]{result.title}[/bold], {one.form}")
+    if result.text:
+        print(result.text)
+    if result.rows:
+        table = Table()
+        for number, heading in enumerate(result.headings):
+            table.add_column(heading, justify="right" if number else "left")
+        for row in result.rows:
+            table.add_row(*row)
+        console.print(table)
+    for note in result.notes:
+        console.print(note)
+
+
+def _show_goals(console: Console, measured: list[Measured]) -> None:
+    figures = record.figures_by_form(measured)
+    console.print("\n[bold]Goals[/bold]")
+    table = Table("figure")
+    for heading in ("at least", "goal", *figures):
         table.add_column(heading, justify="right")
-    bare, stock = min(taken["bare orjson parse"]), min(taken["naive bridge over the stock SDK, to OTLP bytes"])
-    for name, times in taken.items():
-        least, median = min(times), statistics.median(times)
-        scale = 1e6 / options.events
-        figures = (f"{least * scale:.1f}", f"{median * scale:.1f}", f"{least / bare:.1f}", f"{least / stock:.2f}")
-        table.add_row(name, *figures)
-    Console().print(table)
+    for goal in GOALS:
+        cells = [record.verdict(goal.key, found) for found in figures.values()]
+        table.add_row(goal.figure, f"{goal.at_least:g}x", f"{goal.goal:g}x", *cells)
+    console.print(table)
 
-
-RULES = Rules.standard()
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
