@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-if TYPE_CHECKING:
-    from sunbird_otel._findings import Position
+from sunbird_otel._findings import Position  # noqa: TC001 - compiled, a tuple needs the classes of its fields
 
 _BRACE: Final = 0x7B
 _CLOSE_BRACE: Final = 0x7D

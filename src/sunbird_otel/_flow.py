@@ -148,15 +148,18 @@ class Flow:
         return FlowLink(self.trace_id, self.span_id)
 
 
-class Closed(NamedTuple):
+class Closed:
     """What a lane remembers of a closed flow; ``values`` are the fields by which an END is paired."""
 
-    rule: FlowRule
-    values: dict[str, str]
-    start_ns: int
-    end_ns: int
-    ended: bool
-    link: FlowLink
+    __slots__ = ("end_ns", "ended", "link", "rule", "start_ns", "values")
+
+    def __init__(self, flow: Flow, values: dict[str, str]) -> None:
+        self.rule = flow.rule
+        self.values = values
+        self.start_ns = flow.start_ns
+        self.end_ns = flow.end_ns
+        self.ended = flow.end_reason == "end"
+        self.link = flow.reference()
 
 
 class Lane:

@@ -346,10 +346,7 @@ class FlowEngine:
             parent.kinds_inside |= flow.kinds_inside | {flow.rule.kind}
             parent.marks |= flow.marks
         if flow.lane is not None:
-            ended = flow.end_reason == "end"
-            flow.lane.closed.append(
-                Closed(flow.rule, pairing_values(flow), flow.start_ns, flow.end_ns, ended, flow.reference())
-            )
+            flow.lane.closed.append(Closed(flow, pairing_values(flow)))
             flow.lane.changed_ns = max(flow.lane.changed_ns, flow.end_ns)
         if self._told.rejects and flow.violations:
             for event in events_of(flow):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sunbird_otel._event import Event
-    from sunbird_otel._flow import Flow, FlowLink
+    from sunbird_otel._flow import Flow
     from sunbird_otel._rules import Rules
 
 _MOST_EVENTS: Final = 50_000
@@ -24,24 +23,28 @@ _SAME_REQUEST: Final = 4
 """Services whose part of one request is remembered."""
 
 
-@dataclass(slots=True, eq=False)
 class Waiting:
     """An event that waits, and the flow of its own lane that takes it when no request does."""
 
-    event: Event
-    request_id: str
-    host: Flow | None
-    until_ns: int
+    __slots__ = ("event", "host", "request_id", "until_ns")
+
+    def __init__(self, event: Event, request_id: str, host: Flow | None, until_ns: int) -> None:
+        self.event = event
+        self.request_id = request_id
+        self.host = host
+        self.until_ns = until_ns
 
 
-@dataclass(frozen=True, slots=True)
 class Written:
     """A request that has been written."""
 
-    link: FlowLink
-    start_ns: int
-    end_ns: int
-    pdata_id: str
+    __slots__ = ("end_ns", "link", "pdata_id", "start_ns")
+
+    def __init__(self, request: Flow) -> None:
+        self.link = request.reference()
+        self.start_ns = request.start_ns
+        self.end_ns = request.end_ns
+        self.pdata_id = request.opener.pdata_id
 
 
 class Parked:
@@ -84,7 +87,7 @@ class Parked:
         """Return the events that waited for ``request``, those that its own producer wrote until then; remember it."""
         if not request.request_id:
             return []
-        written = Written(request.reference(), request.start_ns, request.end_ns, request.opener.pdata_id)
+        written = Written(request)
         same = self._written.setdefault(request.request_id, [])
         same.append(written)
         del same[:-_SAME_REQUEST]

@@ -14,7 +14,6 @@ What is left equal is ordered by mid, eid, and the number among twins.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sunbird_otel._flow import lane_key
@@ -36,11 +35,11 @@ _COMPARED = 64
 """STARTs of one kind, lane and time with which an END is compared; comparing more would cost their square."""
 
 
-@dataclass(slots=True)
 class _Marks:
     """What the STARTs, or the ENDs, of one lane and time carry to be known by."""
 
-    values: dict[str, set[str]] = field(default_factory=lambda: {path: set() for path in _IDENTIFYING})
+    def __init__(self) -> None:
+        self.values: dict[str, set[str]] = {path: set() for path in _IDENTIFYING}
 
     def add(self, event: Event) -> None:
         for path, values in self.values.items():

@@ -22,12 +22,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sunbird_otel import names
 from sunbird_otel._form import Form
-from sunbird_otel._signals import MetricPoint
+from sunbird_otel._signals import (
+    MetricPoint,
+    Resource,  # noqa: TC001 - compiled, a tuple needs the classes of its fields
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sunbird_otel._signals import Attributes, AttributeValue, Resource, Signal
+    from sunbird_otel._signals import Attributes, AttributeValue, Signal
 
 SAMPLED: Final = 1
 """The span flags: see the head of this module."""
