@@ -35,6 +35,7 @@ CORE = (
     "_measure",
     "_order",
     "_duration",
+    "_paths",
     "_rules",
     "_ids",
     "_flow",

@@ -221,9 +221,10 @@ class Pipeline(Generic[S]):
         ets_ns, _, text, place, line = entry
         if not isinstance(place, str):
             return revive(text, ets_ns, place)
-        event = event_of(text, Position(place, line), self._limits)
+        event = event_of(text, self._limits)
         if event is None or event.ets_ns != ets_ns:
             return None
+        event.stands_on(place, line)
         self.tally.by_eid[event.eid] += 1
         return event
 

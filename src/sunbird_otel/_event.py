@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
+from sunbird_otel._findings import Position
 from sunbird_otel._json import canonical, is_array, is_object
 
-if TYPE_CHECKING:
-    from sunbird_otel._findings import Position
-
-ANONYMOUS = frozenset({"", "anonymous", "null", "undefined", "none"})
+ANONYMOUS: Final = frozenset({"", "anonymous", "null", "undefined", "none"})
 """Ids, in lower case, that clients write when they know none: they identify nobody."""
 
 
@@ -24,7 +22,9 @@ class Event:
     """
 
     __slots__ = (
+        "_line",
         "_payload",
+        "_place",
         "actor_id",
         "body",
         "cdata",
@@ -41,7 +41,6 @@ class Event:
         "pdata_id",
         "pdata_pid",
         "pdata_ver",
-        "position",
         "sid",
         "size",
         "text",
@@ -56,7 +55,8 @@ class Event:
         self._payload = payload
         self.text: bytes = text or payload
         self.size: int = len(self.text)
-        self.position = position
+        self._place: str | Position | None = position
+        self._line = 0
         self.ets_ns = ets_ns
         self.late = False
         self.twin = 0
@@ -76,6 +76,21 @@ class Event:
         self.object: dict[str, Any] = body.get("object", _NOTHING)
         self.edata: dict[str, Any] = body.get("edata", _NOTHING)
         self.merged: dict[str, Any] | None = None
+
+    @property
+    def position(self) -> Position | None:
+        """Return where the event came from."""
+        place = self._place
+        return Position(place, self._line) if isinstance(place, str) else place
+
+    @position.setter
+    def position(self, position: Position | None) -> None:
+        self._place = position
+
+    def stands_on(self, source: str, line: int) -> None:
+        """Set the position, which most events are never asked for, by its parts."""
+        self._place = source
+        self._line = line
 
     @property
     def payload(self) -> bytes:
@@ -100,5 +115,5 @@ class Event:
         return self.merged
 
 
-_NOTHING: dict[str, Any] = {}
-_NONE: list[dict[str, Any]] = []
+_NOTHING: Final[dict[str, Any]] = {}
+_NONE: Final[list[dict[str, Any]]] = []

@@ -268,39 +268,50 @@ def request_attributes(attributes: Attributes, event: Event, request_id: str) ->
     Returns:
         The name of the span, ``METHOD route`` with ids in the path replaced by ``{id}``, and whether the server failed.
     """
-    fields = dict(event.params)
-    fields.pop("params", None)
-    method = fields.pop("method", None)
-    name = "HTTP"
-    if isinstance(method, str) and _METHOD.fullmatch(method):
-        name = attributes[names.HTTP_METHOD] = method.upper()
-    url = fields.pop("url", None) or fields.pop("path", None)
-    if isinstance(url, str) and url:
-        path, _, query = url.partition("?")
-        attributes[names.URL_PATH] = path
-        _put(attributes, names.URL_QUERY, query)
-        name = f"{name} {route(path)}"
-    status = fields.pop("status", None)
+    fields = event.params
+    name = _method_and_url(attributes, fields)
+    status = fields.get("status")
     code = _status_code(status)
     if code:
         attributes[names.HTTP_STATUS] = code
     else:
         _put(attributes, names.REQUEST_STATUS, status)
-    size = fields.pop("size", None)
+    size = fields.get("size")
     if is_number(size):
         attributes[names.HTTP_BODY_SIZE] = int(size)
-    rid = fields.pop("rid", None)
+    rid = fields.get("rid")
     _put(attributes, names.REQUEST_ID, request_id)
     if isinstance(rid, str) and rid != request_id:
         _put(attributes, names.REQUEST_API, rid)
-    for field, key in names.REQUEST_FIELDS.items():
-        _put(attributes, key, fields.pop(field, None))
-    own: dict[str, Any] = {name: fields.pop(name) for name in ("type", "level", "message", "pageid") if name in fields}
+    for field, key in _REQUEST_FIELDS:
+        _put(attributes, key, fields.get(field))
+    own = {field: fields[field] for field in _OWN_REQUEST_FIELDS if field in fields}
     _put_edata(attributes, own, event.eid)
-    rest = {field: value for field, value in fields.items() if not is_empty(value)}
+    rest = {f: value for f, value in fields.items() if f not in _READ_REQUEST_FIELDS and not is_empty(value)}
     if rest:
         attributes[names.REQUEST_PARAMS] = dumps(rest)
     return name, code >= _SERVER_ERROR
+
+
+def _method_and_url(attributes: Attributes, fields: dict[str, Any]) -> str:
+    method = fields.get("method")
+    name = "HTTP"
+    if isinstance(method, str) and _METHOD.fullmatch(method):
+        name = attributes[names.HTTP_METHOD] = method.upper()
+    url = fields.get("url") or fields.get("path")
+    if isinstance(url, str) and url:
+        path, _, query = url.partition("?")
+        attributes[names.URL_PATH] = path
+        _put(attributes, names.URL_QUERY, query)
+        name = f"{name} {route(path)}"
+    return name
+
+
+_REQUEST_FIELDS: Final = tuple(names.REQUEST_FIELDS.items())
+_OWN_REQUEST_FIELDS: Final = ("type", "level", "message", "pageid")
+_READ_REQUEST_FIELDS: Final = frozenset(
+    {"params", "method", "url", "path", "status", "size", "rid", *names.REQUEST_FIELDS, *_OWN_REQUEST_FIELDS}
+)
 
 
 def _status_code(status: object) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from sunbird_otel._event import ANONYMOUS, Event
 
@@ -38,12 +38,15 @@ class Inside:
         self.event = event
 
 
-class FlowLink(NamedTuple):
+class FlowLink:
     """A reference to a span, by link or as a parent."""
 
-    trace_id: bytes
-    span_id: bytes
-    type: str = ""
+    __slots__ = ("span_id", "trace_id", "type")
+
+    def __init__(self, trace_id: bytes, span_id: bytes, type_: str = "") -> None:
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.type = type_
 
     def typed(self, why: str) -> FlowLink:
         """Return the same reference as a link of the type ``why``."""

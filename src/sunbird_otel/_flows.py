@@ -326,10 +326,12 @@ class FlowEngine:
     def _finish(self, flow: Flow) -> None:
         """Decide what is known only now, remember the flow, and tell it."""
         rules, parent = self._rules, flow.parent
-        kinds, marks = flow.kinds_inside | {flow.rule.kind}, flow.marks
+        kinds, marks = flow.rule.alone, flow.marks
+        if flow.kinds_inside:
+            kinds |= flow.kinds_inside
         outer = parent
         while outer is not None:
-            kinds |= {outer.rule.kind}
+            kinds |= outer.rule.alone
             marks |= outer.marks
             outer = outer.parent
         flow.workflow = rules.workflow_of(kinds, marks)
@@ -343,7 +345,7 @@ class FlowEngine:
         if self._told.repairs:
             self._repairs.contain(flow)
         if parent is not None:
-            parent.kinds_inside |= flow.kinds_inside | {flow.rule.kind}
+            parent.kinds_inside |= flow.kinds_inside | flow.rule.alone
             parent.marks |= flow.marks
         if flow.lane is not None:
             flow.lane.closed.append(Closed(flow, pairing_values(flow)))

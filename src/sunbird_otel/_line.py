@@ -17,7 +17,6 @@ from sunbird_otel._event import Event
 from sunbird_otel._json import is_array, is_object
 
 if TYPE_CHECKING:
-    from sunbird_otel._findings import Position
     from sunbird_otel._limits import Limits
 
 _MS: Final = 1_000_000
@@ -47,7 +46,7 @@ def time_of(line: bytes) -> int:
     return int(ms) * _MS if ms.is_integer() else 0
 
 
-def event_of(line: bytes, position: Position | None, limits: Limits) -> Event | None:
+def event_of(line: bytes, limits: Limits) -> Event | None:
     """Return the event on ``line`` if all that the bridge reads of it is in normal form; otherwise None."""
     try:
         body = orjson.loads(line)
@@ -70,7 +69,7 @@ def event_of(line: bytes, position: Position | None, limits: Limits) -> Event | 
         or line.count(_OBJECT_BRACKETS) + line.count(_ARRAY_BRACKETS) > limits.nesting_depth
     ):
         return None
-    return Event(body, ms * _MS, b"", position, line)
+    return Event(body, ms * _MS, b"", None, line)
 
 
 def _is_normal(body: dict[str, Any]) -> bool:  # noqa: C901, PLR0911, PLR0912 - one check after the other, no calls

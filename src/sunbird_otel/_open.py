@@ -111,6 +111,8 @@ class OpenFlows:
 
     def of_session(self, event: Event) -> list[Flow]:
         """Return the open flows of the session that ``event`` names, the newest first."""
+        if not self._sessions:
+            return []
         found: dict[int, Flow] = {}
         for session_id in self._session_ids(event):
             flows = self._sessions.get(session_id)
@@ -148,4 +150,4 @@ class OpenFlows:
         return [flow for queue in self._queues.values() for flow in queue.values() if flow.parent is None]
 
     def _session_ids(self, event: Event) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(text for read in self._rules.session_paths if (text := read(event))))
+        return self._rules.session_ids.all(event)

@@ -172,7 +172,7 @@ def distinct(events: list[Event]) -> Distinct:
         events: Events of one time, in the order of their arrival.
 
     Returns:
-        The first of each, and the others.
+        One of each, and the others. Copies may be spelled differently; which is kept is decided by their texts.
     """
     by_name: dict[tuple[str, str], list[Event]] = {}
     for event in events:
@@ -182,7 +182,7 @@ def distinct(events: list[Event]) -> Distinct:
     kept: list[Event] = []
     copies: list[Event] = []
     for same in by_name.values():
-        same.sort(key=lambda event: event.payload)
+        same.sort(key=_by_content)
         twins = 0
         for number, event in enumerate(same):
             if number and event.payload == same[number - 1].payload:
@@ -192,3 +192,7 @@ def distinct(events: list[Event]) -> Distinct:
             twins += 1
             kept.append(event)
     return Distinct(kept, copies)
+
+
+def _by_content(event: Event) -> tuple[bytes, bytes]:
+    return (event.payload, event.text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from sunbird_otel._flow import Closed, Flow
-from sunbird_otel._rules import Getter, getter
+from sunbird_otel._paths import Getter, getter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -52,7 +52,7 @@ class Parked:
 
     def __init__(self, rules: Rules, idle_gap_ns: int | None) -> None:
         """Start empty."""
-        self._paths = rules.request_paths
+        self._request_id = rules.request_id
         self._eids = frozenset[str]().union(*(rule.holds for rule in rules.gatherers))
         gaps = [idle_gap_ns or rule.idle_gap_ns for rule in rules.gatherers]
         self._wait_ns = max((gap for gap in gaps if gap is not None), default=0)
@@ -63,11 +63,7 @@ class Parked:
 
     def request_id(self, event: Event) -> str:
         """Return the id of the request that ``event`` belongs to, or an empty text."""
-        for read in self._paths:
-            text = read(event)
-            if text:
-                return text
-        return ""
+        return self._request_id.first(event)
 
     def take(self, event: Event, host: Flow | None) -> bool:
         """Let ``event`` wait if it names a request that may hold it; tell whether it does."""
@@ -88,13 +84,18 @@ class Parked:
         if not request.request_id:
             return []
         written = Written(request)
-        same = self._written.setdefault(request.request_id, [])
-        same.append(written)
-        del same[:-_SAME_REQUEST]
-        self._written.move_to_end(request.request_id)
+        same = self._written.get(request.request_id)
+        if same is None:
+            self._written[request.request_id] = [written]
+        else:
+            same.append(written)
+            del same[:-_SAME_REQUEST]
+            self._written.move_to_end(request.request_id)
         if len(self._written) > _REMEMBERED_REQUESTS:
             self._written.popitem(last=False)
-        waiting = self._by_request.get(request.request_id, [])
+        waiting = self._by_request.get(request.request_id)
+        if waiting is None:
+            return []
         own: list[Waiting] = []
         others: list[Waiting] = []
         for entry in waiting:

@@ -6,15 +6,14 @@ records and the questions that the engine asks of them; :mod:`sunbird_otel._rule
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from sunbird_otel._json import is_object
+from sunbird_otel._paths import Getter, Readers, getter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from sunbird_otel._event import Event
@@ -25,77 +24,7 @@ ROOT = "root"
 ANY = "*"
 """The word that matches every value."""
 
-Getter: TypeAlias = Callable[["Event"], str]
-"""Reads one field of an event as text; empty when it is absent or not a text or number."""
-
-_UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
-_MEMO_LIMIT = 10_000
-
-
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))  # the pipeline's spelling of an integer
-    return ""
-
-
-def getter(path: str) -> Getter:
-    """Return the function that reads ``path``.
-
-    A path is ``eid``, dotted names below the event (``edata.type``, ``context.pdata.pid``), ``cdata.<type>`` for the id
-    of the correlation entry of that type in any case, ``params.<name>`` for a field of a LOG's params or an ACCESS's
-    edata, or ``uuid(<path>)``, which is empty unless the text has the shape of a UUID.
-    """
-    if path.startswith("uuid(") and path.endswith(")"):
-        inner = getter(path[5:-1])
-
-        def uuid_only(event: Event) -> str:
-            text = inner(event)
-            return text if _UUID.fullmatch(text) else ""
-
-        return uuid_only
-    head, _, rest = path.partition(".")
-    if head == "cdata":
-        return _correlation(rest)
-    if head == "params":
-        return lambda event: _text(event.params.get(rest))
-    shortcut = _SHORTCUTS.get(path)
-    return shortcut or _nested(path.split("."))
-
-
-def _correlation(type_: str) -> Getter:
-    wanted = type_.casefold()
-
-    def correlation(event: Event) -> str:
-        for entry in event.cdata:
-            if entry["type"].casefold() == wanted:
-                return str(entry["id"])
-        return ""
-
-    return correlation
-
-
-def _nested(names: list[str]) -> Getter:
-    def nested(event: Event) -> str:
-        value: Any = event.body
-        for name in names:
-            if not is_object(value):
-                return ""
-            value = value.get(name)
-        return _text(value)
-
-    return nested
-
-
-_SHORTCUTS: dict[str, Getter] = {
-    "edata.type": lambda event: _text(event.edata.get("type")),
-    "object.id": lambda event: _text(event.object.get("id")),
-    "context.sid": lambda event: event.sid,
-}
-"""Paths that are read for nearly every event, without the walk."""
+_MEMO_LIMIT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +77,12 @@ class FlowRule:
     member_of: str = ""
     members: Literal["", "link", "child"] = ""
     fails: tuple[tuple[str, frozenset[str]], ...] = ()
+    alone: frozenset[str] = field(init=False)
+    """The set of this kind and no other."""
+
+    def __post_init__(self) -> None:
+        """Fill in what follows from the rest."""
+        object.__setattr__(self, "alone", frozenset({self.kind}))
 
     def accepts_parent(self, kind: str) -> bool:
         """Tell whether a flow of this kind may stand directly in ``kind`` (or at the root) without a mark."""
@@ -212,8 +147,8 @@ class Rules:
     by_kind: dict[str, FlowRule] = field(init=False)
     inside_only: frozenset[str] = field(init=False)
     depth: dict[str, int] = field(init=False)
-    session_paths: tuple[Getter, ...] = field(init=False)
-    request_paths: tuple[Getter, ...] = field(init=False)
+    session_ids: Readers = field(init=False)
+    request_id: Readers = field(init=False)
     gatherers: tuple[FlowRule, ...] = field(init=False)
     _patterns: dict[str, list[tuple[Match, Role]]] = field(init=False)
     _paths: dict[str, tuple[Getter, ...]] = field(init=False)
@@ -226,9 +161,9 @@ class Rules:
         self.by_kind = {flow.kind: flow for flow in self.flows}
         self.inside_only = frozenset().union(*(workflow.inside_only for workflow in self.workflows))
         self.depth = _depths(self.by_kind)
-        self.session_paths = _getters(path for flow in self.flows for path in flow.joins)
+        self.session_ids = Readers(path for flow in self.flows for path in flow.joins)
         self.gatherers = tuple(flow for flow in self.flows if flow.gathers_by)
-        self.request_paths = _getters(path for flow in self.gatherers for path in flow.gathers_by)
+        self.request_id = Readers(path for flow in self.gatherers for path in flow.gathers_by)
         self._patterns = {}
         for flow in self.flows:
             for match in flow.opens:

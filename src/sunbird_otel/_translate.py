@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 METRIC_DESCRIPTION: Final = "A measurement that a Sunbird METRICS event carried"
 
+_MOST_PRODUCERS: Final = 1_000  # and versions of each: clients of any kind may write any text
+
 _time_ns = attrgetter("time_ns")
 
 
@@ -60,6 +62,7 @@ class Translator(Generic[S]):
         self._tally = tally
         self._attribute_bytes = attribute_bytes
         self._keep_events = keep_events
+        self._resources: dict[str, dict[str, Resource]] = {}
 
     def inside(self, flow: Flow, event: Event, violations: tuple[str, ...] = ()) -> Inside:
         """Return ``event`` as ``flow`` is to hold it."""
@@ -87,6 +90,16 @@ class Translator(Generic[S]):
             points = self._points(outcome.event)
             self._tally.metric_points += len(points)
             signals.extend(points)
+
+    def _resource(self, event: Event) -> Resource:
+        versions = self._resources.get(event.pdata_id)
+        known = versions.get(event.pdata_ver) if versions is not None else None
+        if known is None:
+            known = Resource(event.pdata_id, event.pdata_ver)
+            if len(self._resources) > _MOST_PRODUCERS or (versions is not None and len(versions) > _MOST_PRODUCERS):
+                self._resources.clear()
+            self._resources.setdefault(event.pdata_id, {})[event.pdata_ver] = known
+        return known
 
     def _fit(self, attributes: Attributes, event: Event) -> None:
         # No value is longer than the event that it stands in.
@@ -133,7 +146,7 @@ class Translator(Generic[S]):
             SpanKind.SERVER if rule.whole else SpanKind.INTERNAL,
             flow.start_ns,
             flow.end_ns,
-            resource_of(opener),
+            self._resource(opener),
             attributes,
             _written(inside),
             _links(flow.links),
@@ -157,7 +170,7 @@ class Translator(Generic[S]):
             SpanKind.INTERNAL,
             events[0].time_ns,
             max(events[-1].time_ns, events[0].time_ns + 1),
-            resource_of(flow.opener),
+            self._resource(flow.opener),
             attributes,
             [one.written for one in events],
             (),
@@ -183,7 +196,7 @@ class Translator(Generic[S]):
             SpanKind.INTERNAL,
             event.ets_ns,
             event.ets_ns + 1,
-            resource_of(event),
+            self._resource(event),
             attributes,
             (),
             _links(lone.links),
@@ -203,7 +216,7 @@ class Translator(Generic[S]):
                     unit="1",
                     value=value,
                     time_ns=event.ets_ns,
-                    resource=resource_of(event),
+                    resource=self._resource(event),
                     attributes={names.METRIC_NAME: name, **common},
                 )
             )
@@ -243,8 +256,3 @@ def _first_error(inside: list[Inside]) -> str | None:
         if one.error is not None:
             return one.error
     return None
-
-
-def resource_of(event: Event) -> Resource:
-    """Return the producer of ``event``."""
-    return Resource(event.pdata_id, event.pdata_ver)

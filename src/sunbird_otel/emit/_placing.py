@@ -108,11 +108,11 @@ class Placing:
 
     def session_ids(self, event: Event) -> tuple[str, ...]:
         """Return the sessions that ``event`` names."""
-        return tuple(dict.fromkeys(text for get in self._rules.session_paths if (text := get(event))))
+        return self._rules.session_ids.all(event)
 
     def request_id(self, event: Event) -> str:
         """Return the request that ``event`` names, or an empty text."""
-        return next((text for get in self._rules.request_paths if (text := get(event))), "")
+        return self._rules.request_id.first(event)
 
     def _holder(self, event: Event, around: Track | None, *, anything: bool) -> Track | None:
         """Return the open flow that takes ``event``: of its lane, of its producer, or of its session."""

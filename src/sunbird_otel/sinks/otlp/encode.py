@@ -102,13 +102,13 @@ _SPAN_PARENT: Final = _tag(Span, "parent_span_id") + _varint(8)
 _SPAN_FLAGS: Final = _tag(Span, "flags") + SAMPLED.to_bytes(4, "little")
 _SPAN_NAME: Final = _tag(Span, "name")
 _SPAN_START: Final = _tag(Span, "start_time_unix_nano")
-_SPAN_KINDS: Final = {kind: _tag(Span, "kind") + _varint(kind) + _SPAN_START for kind in SpanKind}
+_SPAN_KINDS: Final = [_tag(Span, "kind") + _varint(kind) + _SPAN_START for kind in range(1 + max(SpanKind))]
 _SPAN_END: Final = _tag(Span, "end_time_unix_nano")
 _SPAN_ATTRIBUTES: Final = _tag(Span, "attributes")
 _SPAN_EVENTS: Final = _tag(Span, "events")
 _SPAN_LINKS: Final = _tag(Span, "links")
 _SPAN_STATUS: Final = _tag(Span, "status")
-_STATUS_CODES: Final = {code: _tag(Status, "code") + _varint(code) if code else b"" for code in StatusCode}
+_STATUS_CODES: Final = [_tag(Status, "code") + _varint(code) if code else b"" for code in range(1 + max(StatusCode))]
 _STATUS_MESSAGE: Final = _tag(Status, "message")
 
 _POINT_TIME: Final = _tag(NumberDataPoint, "time_unix_nano")

@@ -22,15 +22,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sunbird_otel import names
 from sunbird_otel._form import Form
-from sunbird_otel._signals import (
-    MetricPoint,
-    Resource,  # noqa: TC001 - compiled, a tuple needs the classes of its fields
-)
+from sunbird_otel._signals import MetricPoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sunbird_otel._signals import Attributes, AttributeValue, Signal
+    from sunbird_otel._signals import Attributes, AttributeValue, Resource, Signal
 
 SAMPLED: Final = 1
 """The span flags: see the head of this module."""
@@ -42,14 +39,19 @@ _WORTH: Final = 2
 """How often a kept value must have been asked for, on average, for the attribute to be one whose values repeat."""
 
 
-class Written(NamedTuple):
-    """One span, or one point of the metric ``metric`` (its name, description and unit), as a part of a request."""
+class Written:
+    """One span, or one point of the metric ``metric`` (its name, description and unit), as a part of a request.
 
-    resource: Resource
-    body: bytes
-    records: int
-    """How much it weighs: 1, and 1 for each event in it."""
-    metric: tuple[str, str, str] | None
+    ``records`` is how much it weighs: 1, and 1 for each event in it.
+    """
+
+    __slots__ = ("body", "metric", "records", "resource")
+
+    def __init__(self, resource: Resource, body: bytes, records: int, metric: tuple[str, str, str] | None) -> None:
+        self.resource = resource
+        self.body = body
+        self.records = records
+        self.metric = metric
 
 
 class Gauge(NamedTuple):

@@ -1,0 +1,136 @@
+"""The paths of the rule files: how a field of an event is named and read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from sunbird_otel._json import is_object
+
+if TYPE_CHECKING:
+    from sunbird_otel._event import Event
+
+Getter: TypeAlias = Callable[["Event"], str]
+"""Reads one field of an event as text; empty when it is absent or not a text or number."""
+
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
+_UUID_LENGTHS: Final = (32, 33, 34, 35, 36)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # the pipeline's spelling of an integer
+    return ""
+
+
+def getter(path: str) -> Getter:
+    """Return the function that reads ``path``.
+
+    A path is ``eid``, dotted names below the event (``edata.type``, ``context.pdata.pid``), ``cdata.<type>`` for the id
+    of the correlation entry of that type in any case, ``params.<name>`` for a field of a LOG's params or an ACCESS's
+    edata, or ``uuid(<path>)``, which is empty unless the text has the shape of a UUID.
+    """
+    if path.startswith("uuid(") and path.endswith(")"):
+        inner = getter(path[5:-1])
+
+        def uuid_only(event: Event) -> str:
+            text = inner(event)
+            return text if len(text) in _UUID_LENGTHS and _UUID.fullmatch(text) else ""
+
+        return uuid_only
+    head, _, rest = path.partition(".")
+    if head == "cdata":
+        return _correlation(rest)
+    if head == "params":
+        return lambda event: _text(event.params.get(rest))
+    shortcut = _SHORTCUTS.get(path)
+    return shortcut or _nested(path.split("."))
+
+
+class Readers:
+    """Reads several paths: :meth:`first` of those that say something, or :meth:`all` that is said.
+
+    The entries of cdata are looked at once for all paths that stand together, and not at all when there are none.
+    """
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        """Keep ``paths`` in their order, each once."""
+        self._steps: list[tuple[dict[str, int] | None, Getter | None]] = []
+        types: dict[str, int] = {}
+        for path in dict.fromkeys(paths):
+            head, _, type_ = path.partition(".")
+            if head == "cdata":
+                if not types:
+                    self._steps.append((types, None))
+                types.setdefault(type_.casefold(), len(types))
+            else:
+                types = {}
+                self._steps.append((None, getter(path)))
+
+    def first(self, event: Event) -> str:
+        """Return the text of the first path that has one; empty if none has."""
+        for types, read in self._steps:
+            if types is not None:
+                if event.cdata and (found := _correlations(event, types)):
+                    return found[0]
+            elif read is not None and (text := read(event)):
+                return text
+        return ""
+
+    def all(self, event: Event) -> tuple[str, ...]:
+        """Return what the paths say, each text once."""
+        texts: list[str] = []
+        for types, read in self._steps:
+            if types is not None:
+                if event.cdata:
+                    texts += _correlations(event, types)
+            elif read is not None and (text := read(event)):
+                texts.append(text)
+        return tuple(dict.fromkeys(texts)) if len(texts) > 1 else tuple(texts)
+
+
+def _correlations(event: Event, types: dict[str, int]) -> list[str]:
+    """Return the id of the first entry of each of ``types``, in their order."""
+    found: dict[int, str] = {}
+    for entry in event.cdata:
+        number = types.get(entry["type"].casefold())
+        if number is not None and number not in found:
+            found[number] = entry["id"]
+    return [found[number] for number in sorted(found) if found[number]]
+
+
+def _correlation(type_: str) -> Getter:
+    wanted = type_.casefold()
+
+    def correlation(event: Event) -> str:
+        for entry in event.cdata:
+            if entry["type"].casefold() == wanted:
+                return str(entry["id"])
+        return ""
+
+    return correlation
+
+
+def _nested(names: list[str]) -> Getter:
+    def nested(event: Event) -> str:
+        value: Any = event.body
+        for name in names:
+            if not is_object(value):
+                return ""
+            value = value.get(name)
+        return _text(value)
+
+    return nested
+
+
+_SHORTCUTS: Final[dict[str, Getter]] = {
+    "edata.type": lambda event: _text(event.edata.get("type")),
+    "object.id": lambda event: _text(event.object.get("id")),
+    "context.sid": lambda event: event.sid,
+}
+"""Paths that are read for nearly every event, without the walk."""
