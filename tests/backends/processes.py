@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import random
+import secrets
 import socket
 import subprocess
 import time
@@ -78,8 +78,10 @@ class OtelProcess:
         """Start it and return when it is ready.
 
         Raises:
-            StartError: It ended, or it was not ready in time.
+            StartError: It runs already, it ended, or it was not ready in time.
         """
+        if self._process is not None:
+            raise StartError(f"{self.name} runs already")
         chosen = bool(self.ports)
         for _ in range(1 if chosen else _ATTEMPTS):
             if not chosen:
@@ -137,7 +139,7 @@ class OtelProcess:
 def free_port() -> int:
     """Return a port on which nobody listens at the moment."""
     while True:
-        port = random.choice(_PORTS)
+        port = secrets.choice(_PORTS)
         with socket.socket() as probe:
             if probe.connect_ex((HOST, port)):
                 return port
