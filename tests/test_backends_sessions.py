@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from backends.processes import wait_until
 from backends.replaying import replay, replay_to_file
 from backends.routes import run_service, without_sdk
 from backends.spans import difference
@@ -50,6 +51,28 @@ def test_six_hours_with_two_thousand_events_arrive_whole(
     touched = [event.attributes[names.MID] for span in found for event in span.events]
     assert sorted(touched) == sorted(event["mid"] for event in told if event["eid"] == "INTERACT")
     assert sum(len(log) for log in logs(jaeger_server, whole.trace_id)) == len(touched) == 2000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_many_sessions_are_counted_alike_at_every_hop(
+    protocol: str, collector_to_jaeger: Collector, jaeger_server: Jaeger, tmp_path: Path
+) -> None:
+    told: list[Event] = []
+    for number in range(1000):
+        client = replace(MOBILE, did=f"device-{number}", sid=f"session-{number}")
+        told += [
+            client.start(0, "session"),
+            *(client.interact(n + 1, f"b-{n}") for n in range(30)),
+            client.end(40, "session"),
+        ]
+    path = write(tmp_path / "many.jsonl", told)
+    endpoint = collector_to_jaeger.grpc if protocol == "grpc" else collector_to_jaeger.http
+    done = replay([path], "--endpoint", endpoint, "--protocol", protocol, folder=tmp_path, gzip=True)
+    assert (done.spans, done.events) == (1000, 30_000)
+    assert wait_until(lambda: collector_to_jaeger.count("exporter_sent_spans") == 1000)
+    assert collector_to_jaeger.count("receiver_accepted_spans") == 1000
+    assert difference(replay_to_file([path], tmp_path), jaeger_server.spans()) == ""
 
 
 def logs(jaeger: Jaeger, trace_id: str) -> list[list[object]]:
