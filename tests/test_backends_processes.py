@@ -61,6 +61,12 @@ def test_a_failing_test_shows_the_logs(outcome: Literal["passed", "failed"], tmp
     assert done.value.value.sections == (shown if outcome == "failed" else [])
 
 
+def test_what_nobody_has_ended_ends_with_the_tests(tmp_path: Path) -> None:
+    Program(tmp_path, READY).start()
+    processes.end_all()
+    assert processes.running == []
+
+
 def test_what_does_not_heed_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "_STOP_SECONDS", 0.2)
     with Program(tmp_path, f"trap '' TERM; {READY}"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import secrets
 import socket
@@ -30,6 +31,13 @@ HOST: Final = "127.0.0.1"
 
 running: list[OtelProcess] = []
 """What runs now, in the order of its start: a failing test shows their logs."""
+
+
+@atexit.register
+def end_all() -> None:
+    """End what still runs when the tests end, however they end; who starts a program ends it before."""
+    while running:
+        running[-1].kill()
 
 
 class StartError(Exception):
