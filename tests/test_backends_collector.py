@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +22,7 @@ from otlp_receivers import HttpReceiver
 from sunbird_otel import names
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
     from backends.fixtures import StartCollector
@@ -136,28 +138,26 @@ def test_the_collector_of_the_compose_file_tells_jaeger_and_tempo(
         assert wait_until(lambda: sum(counted(started, "calls_total").values()) == done.spans)
 
 
-def outage(config: str, tmp_path: Path, demo: list[Path], **variables: str) -> tuple[Collector, Jaeger, int]:
+@contextmanager
+def outage(config: str, tmp_path: Path, demo: list[Path], **variables: str) -> Generator[tuple[Jaeger, int]]:
     """Replay while Jaeger is not there, kill the Collector, and start both."""
     server = Jaeger(folder=tmp_path)
     server.ports = {name: free_port() for name in server.listens}
     named = dict.fromkeys(("JAEGER_ENDPOINT", "BACKEND_ENDPOINT"), server.grpc_target)
-    started = Collector(config, folder=tmp_path, variables={**named, **variables})
-    started.start()
-    done = replay(demo, "--endpoint", started.http, folder=tmp_path)
-    started.kill()
-    started.start()
-    server.start()
-    return started, server, done.spans
+    with Collector(config, folder=tmp_path, variables={**named, **variables}) as started:
+        done = replay(demo, "--endpoint", started.http, folder=tmp_path)
+        started.kill()
+        started.start()
+        with server:
+            yield server, done.spans
 
 
 @pytest.mark.slow
 def test_the_durable_collector_loses_nothing_when_it_is_killed_in_an_outage(
     backends: None, demo: list[Path], tmp_path: Path
 ) -> None:
-    started, server, spans = outage(
-        "collector-durable.yaml", tmp_path, demo, STORAGE_DIRECTORY=str(tmp_path / "storage")
-    )
-    with started, server:
+    storage = str(tmp_path / "storage")
+    with outage("collector-durable.yaml", tmp_path, demo, STORAGE_DIRECTORY=storage) as (server, spans):
         assert difference(replay_to_file(demo, tmp_path), server.wait_for(spans)) == ""
 
 
@@ -166,8 +166,7 @@ def test_the_plain_collector_loses_what_waits_when_it_is_killed(
     backends: None, demo: list[Path], tmp_path: Path
 ) -> None:
     """This is why there is a durable one, and that the test of it can fail."""
-    started, server, _ = outage("collector-to-jaeger.yaml", tmp_path, demo)
-    with started, server:
+    with outage("collector-to-jaeger.yaml", tmp_path, demo) as (server, _):
         assert server.wait_for(1, seconds=3) == []
 
 

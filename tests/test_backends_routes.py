@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,6 +107,24 @@ def test_a_program_is_built_once_and_found_from_then_on(monkeypatch: pytest.Monk
     assert len(built) == 1
     assert Program("thing", "1.0", "another recipe", "no time", build).path != program.path
     assert [path.name for path in (tmp_path / "sunbird-otel").iterdir() if not path.name.startswith("thing-1.0-")] == []
+
+
+def test_who_wants_it_while_it_is_built_waits_for_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("backends.programs._no_go", str)
+    built: list[Path] = []
+
+    def build(folder: Path) -> Path:
+        built.append(folder)
+        time.sleep(0.2)
+        (folder / "made").write_text("a program")
+        return folder / "made"
+
+    program = Program("thing", "1.0", "recipe", "no time", build)
+    with ThreadPoolExecutor(4) as pool:
+        found = [pool.submit(program.find) for _ in range(4)]
+    assert {one.result().read_text() for one in found} == {"a program"}
+    assert len(built) == 1
 
 
 def test_a_build_that_fails_leaves_nothing_to_be_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

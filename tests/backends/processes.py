@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import json
-import random
+import secrets
 import socket
 import subprocess
 import time
@@ -30,6 +31,13 @@ HOST: Final = "127.0.0.1"
 
 running: list[OtelProcess] = []
 """What runs now, in the order of its start: a failing test shows their logs."""
+
+
+@atexit.register
+def end_all() -> None:
+    """End what still runs when the tests end, however they end; who starts a program ends it before."""
+    while running:
+        running[-1].kill()
 
 
 class StartError(Exception):
@@ -78,8 +86,10 @@ class OtelProcess:
         """Start it and return when it is ready.
 
         Raises:
-            StartError: It ended, or it was not ready in time.
+            StartError: It runs already, it ended, or it was not ready in time.
         """
+        if self._process is not None:
+            raise StartError(f"{self.name} runs already")
         chosen = bool(self.ports)
         for _ in range(1 if chosen else _ATTEMPTS):
             if not chosen:
@@ -137,7 +147,7 @@ class OtelProcess:
 def free_port() -> int:
     """Return a port on which nobody listens at the moment."""
     while True:
-        port = random.choice(_PORTS)
+        port = secrets.choice(_PORTS)
         with socket.socket() as probe:
             if probe.connect_ex((HOST, port)):
                 return port
