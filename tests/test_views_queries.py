@@ -36,6 +36,7 @@ FOUND = {
         "still-open: player": 1,
     },
     "unfinished-flows": {
+        "NeverEnds: job": 1,
         "ended-around-it: player": 1,
         "error-then-left: app": 1,
         "error-then-left: session": 1,
@@ -53,6 +54,7 @@ FOUND = {
         "still-open: session": 1,
     },
     "violating-flows": {
+        "NeverEnds: job": 1,
         "end-alone: sunbird.end": 1,
         "ended-around-it: player": 1,
         "error-then-left: app": 1,

@@ -1,9 +1,9 @@
 """The answer to a TraceQL query, for tests: Grafana Tempo itself cannot run there.
 
-It knows what the recipes of ``docs/queries.toml`` use, as Tempo's documentation describes it, and refuses the rest: a
-filter finds the spans of a trace, ``>>`` keeps those of the right side with one of the left above them, ``by`` parts
-them, ``count`` drops parts. A condition on an event or a link holds when one of them fulfils it, one on a list when one
-element does.
+It knows what the recipes of ``docs/queries.toml`` and the dashboards use, as Tempo's documentation describes it, and
+refuses the rest: a filter finds the spans of a trace, ``>>`` keeps those of the right side with one of the left above
+them, ``by`` parts them, ``count`` drops parts; ``select`` and metrics change nothing in what was found. A condition on
+an event or a link holds when one of them fulfils it, one on a list when one element does.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from span_tree import plain
+
+from sunbird_otel import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,6 +95,8 @@ def _piped(spansets: list[list[Span]], stage: Query) -> list[list[Span]]:
                 for span in spanset:
                     parts.setdefault((number, repr(_values(by, span))), []).append(span)
             return list(parts.values())
+        case (("SelectOperation" | "MetricsOperation" | "MetricsAggregatorFunctions"), _):
+            return spansets
         case "ScalarFilter", (what, sign, limit) if what.text == "count()":
             return [spanset for spanset in spansets if _COMPARE[sign.text](len(spanset), int(limit.text))]
         case _:
@@ -142,6 +146,7 @@ _INTRINSICS: Final[dict[str, Callable[[Span], Any]]] = {
     "status": lambda span: _STATUS[span.span.get("status", {}).get("code", 0)],
     "kind": lambda span: _KIND[span.span["kind"]],
     "duration": lambda span: span.end_ns - span.start_ns,
+    "instrumentation:name": lambda _: names.SCOPE,
 }
 
 

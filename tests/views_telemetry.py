@@ -29,6 +29,12 @@ def telemetry() -> list[Event]:
     return list(chain(_flows(), _learning(), _editor(), _services(), _jobs()))
 
 
+def long_flow() -> list[Event]:
+    """Return a session with more events than one span holds."""
+    app, _ = _phone("many-touches")
+    return _session("many-touches", 0, [app.interact(1 + n / 10) for n in range(3000)])
+
+
 def _phone(case: str) -> tuple[Client, Client]:
     """Return the app and its player on a device of its own."""
     return replace(MOBILE, did=case, sid=case), replace(PLAYER, did=case, sid=case)
@@ -163,6 +169,7 @@ def _jobs() -> Iterator[Event]:
     ):
         job = replace(JOB, pid=pid)
         yield from (job.job_start(0), job.job_end(lasts, status))
+    yield replace(JOB, pid="NeverEnds").job_start(0)
     quick = replace(JOB, pid="WorkFlowSummarizer")
     yield from (quick.job_start(_HOUR), quick.job_end(_HOUR + 300))
 
