@@ -5,33 +5,29 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tomllib
 from collections import Counter
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from bridge_run import run
 from command_line import write
 from grammar import parse
 from traceql import Traces
-from views_telemetry import telemetry
+from views_telemetry import DOCS, RECIPES, telemetry
 
 from sunbird_otel import names
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from grammar import Node as Query
     from span_tree import Node
-
-DOCS = Path(__file__).resolve().parent.parent / "docs"
-RECIPES: dict[str, dict[str, Any]] = {
-    recipe["id"]: recipe for recipe in tomllib.loads((DOCS / "queries.toml").read_text("utf-8"))["recipe"]
-}
 
 FOUND = {
     "unfinished-players": {
         "ended-around-it: player": 1,
         "left-idle: player": 1,
+        "never-closes: player": 1,
         "opened-again: player": 1,
         "still-open: player": 1,
     },
@@ -43,7 +39,8 @@ FOUND = {
         "left-idle: app": 1,
         "left-idle: player": 1,
         "left-idle: session": 1,
-        "never-closes: collection": 99,
+        "never-closes: collection": 98,
+        "never-closes: player": 1,
         "opened-again: player": 1,
         "save-fails: session": 1,
         "save-works: session": 1,
@@ -62,7 +59,8 @@ FOUND = {
         "left-idle: app": 1,
         "left-idle: player": 1,
         "left-idle: session": 1,
-        "never-closes: collection": 99,
+        "never-closes: collection": 98,
+        "never-closes: player": 1,
         "no-session: player": 1,
         "opened-again: player": 1,
         "still-open: app": 1,
@@ -72,7 +70,7 @@ FOUND = {
     "players-outside-a-session": {"no-session: player": 1},
     "ends-without-a-start": {"end-alone: sunbird.end": 1},
     "ends-told-twice": {"end-twice: session": 1},
-    "evicted-flows": {"never-closes: collection": 1},
+    "evicted-flows": {"never-closes: player": 1},
     "long-sessions": {"long: session": 1},
     "one-session": {"all-is-well: app": 1, "all-is-well: session": 1, "all-is-well: player": 1},
     "plays-left-at-once": {"left-at-once: player": 1},
@@ -88,18 +86,18 @@ FOUND = {
     "bad-ratings": {"1-stars: session": 1, "2-stars: session": 1},
     "failed-saves": {
         "learning-service: PATCH /content/v3/update/{id}": 1,
-        "content-service: PATCH /content/v3/update/{id}": 1,
+        "content-service: PATCH /content/v3/update/{id}": 4,
     },
     "editor-sessions-with-a-failed-save": {"learning-service: PATCH /content/v3/update/{id}": 1},
     "slow-searches-inside-the-editor": {"learning-service: POST /v3/search": 1},
     "slow-searches": {"learning-service: POST /v3/search": 1, "content-service: POST /v3/search": 1},
     "failed-requests": {
         "learning-service: PATCH /content/v3/update/{id}": 1,
-        "content-service: PATCH /content/v3/update/{id}": 1,
+        "content-service: PATCH /content/v3/update/{id}": 4,
     },
     "one-request": {"content-service: POST /v3/search": 1},
     "requests-of-a-service-run": {
-        "content-service: PATCH /content/v3/update/{id}": 2,
+        "content-service: PATCH /content/v3/update/{id}": 6,
         "content-service: POST /v3/search": 2,
     },
     "failed-jobs": {"DeviceSummary: job": 1},
@@ -173,8 +171,7 @@ def test_the_page_names_only_what_the_bridge_writes(queries: dict[str, Query], s
     }
     asked = [field.partition(".") for query in queries.values() for field in query.names("AttributeField")]
     assert [(scope, key) for scope, _, key in asked if key not in written[scope]] == []
-    # What Jaeger makes of a span's status and kind.
-    known = {name.key for name in names.TABLE} | {"error", "span.kind"}
+    known = {name.key for name in names.TABLE}
     searched = {
         key for recipe in RECIPES.values() for search in recipe.get("jaeger", []) for key in search.get("tags", {})
     }
@@ -185,7 +182,7 @@ def test_the_page_names_only_what_the_bridge_writes(queries: dict[str, Query], s
 def test_tags_are_shown_as_jaegers_form_takes_them() -> None:
     page = (DOCS / "queries.md").read_text("utf-8")
     assert f"| `staging.sunbird.app` | `sunbird.flow.violations={json.dumps(json.dumps(['repeated_end']))}` |" in page
-    assert "| `AnalyticsDataPipeline` | `job` | `error=true` |" in page
+    assert "| `AnalyticsDataPipeline` | `job` | `sunbird.job_end.status=FAILED` |" in page
 
 
 def case(span: Node) -> str:

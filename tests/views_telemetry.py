@@ -5,14 +5,21 @@ Every case is a device and a session of its own, called by what happens in it, s
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from events import EDITOR, JOB, MOBILE, PLATFORM, PLAYER, PORTAL, Client, Event, content, correlation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+RECIPES: dict[str, dict[str, Any]] = {
+    recipe["id"]: recipe for recipe in tomllib.loads((DOCS / "queries.toml").read_text("utf-8"))["recipe"]
+}
 
 SERVICE = Client(
     pdata="staging.sunbird.learning.service",
@@ -95,8 +102,10 @@ def _flows() -> Iterator[Event]:
         "end-twice", 0, [*_play(player, 10, "do_1"), player.end(80, "content", "play", object=content("do_1"))]
     )
 
-    app, _ = _phone("never-closes")
-    units = [app.start(1 + n, "TextBookUnit", object=content(f"do_unit_{n}", "TextBookUnit")) for n in range(99)]
+    # A hundred flows in one lane are the most; the next one costs the innermost.
+    app, player = _phone("never-closes")
+    units = [app.start(1 + n, "TextBookUnit", object=content(f"do_unit_{n}", "TextBookUnit")) for n in range(98)]
+    units.append(player.start(97.5, "content", "play", object=content("do_1")))
     yield from _session("never-closes", 0, units)
 
     # Never silent for half an hour, which would end it.
@@ -153,7 +162,9 @@ def _editor() -> Iterator[Event]:
 
 def _services() -> Iterator[Event]:
     yield SERVICE.ready(0)
-    yield _request(SERVICE, 10, "update", status=500)
+    yield from (
+        _request(SERVICE, 10 + n, "update", status=status) for n, status in enumerate((500, 502, 503, 504, 404))
+    )
     yield _request(SERVICE, 20, "update")
     yield _request(SERVICE, 30, "search", ms=2100, rid="6a1f0c2d-38b5-4b0e-9a57-1f6d2c8e4b90")
     yield _request(SERVICE, 40, "search", ms=2000)

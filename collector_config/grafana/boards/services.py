@@ -20,8 +20,8 @@ _METRIC = label(names.METRIC_NAME)
 _REQUESTS = "{ kind = server }"
 _JOBS = f'{{ {KIND} = "job" }}'
 _RUNS = f'{{ {KIND} = "service" }}'
-_FAILED = recipe("failed-requests")
-_FAILED_JOBS = recipe("failed-jobs")
+_FAILED = "{ kind = server && status = error }"
+_FAILED_JOBS = f'{{ {KIND} = "job" && status = error }}'
 
 
 def services() -> Dashboard:
@@ -85,7 +85,11 @@ def _requests() -> list[Builder[Panel]]:
 def _jobs() -> list[Builder[Panel]]:
     return [
         how_many(Says("Jobs", "Jobs that began in this time.", "short", QUARTER), _JOBS),
-        how_many(Says("Failed jobs", "Jobs whose end says FAILED.", "short", QUARTER), _FAILED_JOBS, bad=True),
+        how_many(
+            Says("Failed jobs", "Jobs that failed, or in which an ERROR came.", "short", QUARTER),
+            _FAILED_JOBS,
+            bad=True,
+        ),
         how_many(
             Says("Jobs without an end", "Jobs of which no end came.", "short", QUARTER),
             f'{{ {KIND} = "job" && span.{names.FLOW_END_REASON} != "end" }}',
