@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import sys
-import urllib.parse
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from bridge_run import run
 from command_line import write
+from grafana_boards import BOARDS, GRAFANA, PANELS, PROMQL, ROOT, SOURCES, TRACEQL, panels
 from grammar import parse
 from span_tree import nodes
 from traceql import Traces
@@ -22,55 +20,7 @@ from views_telemetry import long_flow, telemetry
 from sunbird_otel import names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-ROOT = Path(__file__).resolve().parent.parent
-GRAFANA = ROOT / "collector_config" / "grafana"
-BOARDS: dict[str, dict[str, Any]] = {
-    path.stem: json.loads(path.read_text("utf-8")) for path in sorted((GRAFANA / "dashboards").glob("*.json"))
-}
-SOURCES = {"tempo", "prometheus"}
-LABELS = {"sunbird_page_id": "home", "error_type": "NETWORK"}
-"""What a user may have clicked at, by label."""
-
-
-def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
-    return [panel for panel in board["panels"] if panel["type"] != "row"]
-
-
-PANELS = {f"{name}: {panel['title']}": panel for name, board in BOARDS.items() for panel in panels(board)}
-
-
-def filled(query: str) -> str:
-    """Fill in Grafana's variables, as it does before it asks."""
-    query = re.sub(r"\$\{(workflow|kind):pipe\}", ".*", query)
-    for label, value in LABELS.items():
-        query = query.replace(f"${{__field.labels.{label}}}", value)
-    return query.replace("$__rate_interval", "5m").replace("$__range", "1h")
-
-
-def targets(source: str) -> Iterator[tuple[str, str]]:
-    for name, panel in PANELS.items():
-        for target in panel["targets"]:
-            if target["datasource"]["uid"] == source:
-                yield f"{name} {target['refId']}", filled(target["query" if source == "tempo" else "expr"])
-
-
-def links() -> Iterator[tuple[str, str]]:
-    """Yield the TraceQL query to which a click on a panel leads."""
-    for name, panel in PANELS.items():
-        for link in panel["fieldConfig"]["defaults"].get("links", []):
-            url: str = link["url"]
-            (panes,) = urllib.parse.parse_qs(url.partition("?")[2])["panes"]
-            (pane,) = json.loads(panes).values()
-            assert pane["datasource"] in SOURCES
-            assert pane["range"] == {"from": "${__from}", "to": "${__to}"}
-            (query,) = pane["queries"]
-            yield f"{name} link", filled(query["query"])
-
-
-TRACEQL = dict([*targets("tempo"), *links()])
-PROMQL = dict(targets("prometheus"))
+    from pathlib import Path
 
 
 def generate(folder: Path, *arguments: str) -> tuple[int, list[str]]:
