@@ -8,6 +8,8 @@ import urllib.parse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -16,7 +18,13 @@ GRAFANA = ROOT / "collector_config" / "grafana"
 BOARDS: dict[str, dict[str, Any]] = {
     path.stem: json.loads(path.read_text("utf-8")) for path in sorted((GRAFANA / "dashboards").glob("*.json"))
 }
-SOURCES = {"tempo", "prometheus"}
+SOURCES: dict[str, str] = {
+    source["uid"]: source["type"]
+    for path in sorted((GRAFANA / "provisioning" / "datasources").glob("*.yaml"))
+    for source in yaml.safe_load(path.read_text("utf-8"))["datasources"]
+}
+"""The data sources that are provisioned: uid and type."""
+
 LABELS = {"sunbird_page_id": "home", "error_type": "NETWORK"}
 """What a user may have clicked at, by label."""
 

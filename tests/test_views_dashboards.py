@@ -80,7 +80,7 @@ def test_a_panel_says_what_it_shows(name: str) -> None:
     panel = PANELS[name]
     assert panel["description"].endswith(".")
     assert panel["fieldConfig"]["defaults"]["unit"]
-    assert panel["datasource"]["uid"] in SOURCES
+    assert SOURCES[panel["datasource"]["uid"]] == panel["datasource"]["type"]
     references = [target["refId"] for target in panel["targets"]]
     assert references
     assert len(references) == len(set(references))

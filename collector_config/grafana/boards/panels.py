@@ -79,7 +79,7 @@ def bars(says: Says, *asked: Question, opens: str = "") -> Builder[Panel]:
 
 def spread(says: Says, *asked: Question, opens: str = "") -> Builder[Panel]:
     """Return how values spread, over time, as a heat map."""
-    drawn = heatmap.Panel().calculate(calculate=False)
+    drawn = heatmap.Panel().calculate(calculate=False).y_axis(heatmap.YAxisConfig().unit(says.unit))
     return _common(drawn, says, asked, opens=opens)
 
 
