@@ -16,6 +16,8 @@ from grafana_boards import PROMQL
 from grammar import parse
 from views_telemetry import telemetry
 
+from sunbird_otel import names
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -29,6 +31,9 @@ NOBODY_BEHIND = {
     "service": {"pipelines": {"metrics": {"exporters": ["prometheus"]}}},
 }
 COMPARE: dict[str, Callable[[str, str], bool]] = {"=": str.__eq__, "!=": str.__ne__}
+
+
+PAGE = names.PAGE_ID.replace(".", "_")
 
 
 class Sample(NamedTuple):
@@ -79,3 +84,9 @@ def test_prometheus_can_answer_the_panel(panel: str, scraped: list[Sample]) -> N
         assert found, f"nothing is told of {selector.text}"
         grouped = {label for node in query.walk() if node.name == "GroupingLabels" for label in node.names("LabelName")}
         assert [label for label in sorted(grouped) if not any(label in sample.labels for sample in found)] == []
+
+
+def test_a_visit_counts_for_its_own_page(scraped: list[Sample]) -> None:
+    """And not for the page on which the flow around it began, which its span has under the same name."""
+    visits = [sample.labels for sample in scraped if "sunbird_impression_type" in sample.labels]
+    assert {labels[PAGE] for labels in visits} == {"home", "library", "qr-help"}

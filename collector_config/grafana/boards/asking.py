@@ -91,6 +91,11 @@ def counted(expression: str, legend: str, *, ref: str = "A") -> Question:
     return Question(PROMETHEUS, _prometheus(expression, legend, ref).range().exemplar(exemplar=True))
 
 
+def measured(expression: str, legend: str, *, ref: str = "A") -> Question:
+    """Return a PromQL query about what has no traces behind it."""
+    return Question(PROMETHEUS, _prometheus(expression, legend, ref).range())
+
+
 def counted_at_once(expression: str, legend: str, *, ref: str = "A") -> Question:
     """Return a PromQL query whose answer is one number for each legend, for the whole time."""
     return Question(PROMETHEUS, _prometheus(expression, legend, ref).instant())

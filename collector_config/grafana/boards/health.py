@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from boards.asking import counted, over_time, recipe
+from boards.asking import measured, over_time, recipe
 from boards.panels import QUARTER, Says, board, found, how_many, lines
 from sunbird_otel import names
 
@@ -53,7 +53,7 @@ def _bridge() -> list[Builder[Panel]]:
             Says(
                 "Spans by version of the bridge",
                 "By the time of the span. Two versions at once: an upgrade that has not reached every process.",
-                "suffix: spans/s",
+                "suffix:spans/s",
             ),
             over_time(f"{{ {_OURS} }} | rate() by (instrumentation:version)"),
             opens=f"{{ {_OURS} }}",
@@ -69,7 +69,7 @@ def _bridge() -> list[Builder[Panel]]:
 
 def _collector() -> list[Builder[Panel]]:
     def rate(what: str, legend: str, ref: str) -> Question:
-        return counted(f"sum(rate({what}[$__rate_interval]))", legend, ref=ref)
+        return measured(f"sum(rate({what}[$__rate_interval]))", legend, ref=ref)
 
     by_exporter = "{{exporter}}"
     return [
@@ -77,7 +77,7 @@ def _collector() -> list[Builder[Panel]]:
             Says(
                 "Spans received",
                 "What the bridge and other senders bring. Refused ones are sent again.",
-                "suffix: spans/s",
+                "suffix:spans/s",
             ),
             rate("otelcol_receiver_accepted_spans", "accepted", "A"),
             rate("otelcol_receiver_refused_spans", "refused", "B"),
@@ -87,12 +87,12 @@ def _collector() -> list[Builder[Panel]]:
             Says(
                 "Spans sent",
                 "What goes to each backend; failed ones are lost when sending is given up.",
-                "suffix: spans/s",
+                "suffix:spans/s",
             ),
-            counted(
+            measured(
                 "sum by (exporter) (rate(otelcol_exporter_sent_spans[$__rate_interval]))", f"sent to {by_exporter}"
             ),
-            counted(
+            measured(
                 "sum by (exporter) (rate(otelcol_exporter_send_failed_spans[$__rate_interval]))",
                 f"failed to {by_exporter}",
                 ref="B",
@@ -100,10 +100,10 @@ def _collector() -> list[Builder[Panel]]:
         ),
         lines(
             Says("Queues", "How full each exporter's queue is. A full one asks the bridge to wait.", "percentunit"),
-            counted("otelcol_exporter_queue_size / otelcol_exporter_queue_capacity", by_exporter),
+            measured("otelcol_exporter_queue_size / otelcol_exporter_queue_capacity", by_exporter),
         ),
         lines(
-            Says("Points of METRICS events received", "By the Collector, for Prometheus.", "suffix: points/s"),
+            Says("Points of METRICS events received", "By the Collector, for Prometheus.", "suffix:points/s"),
             rate("otelcol_receiver_accepted_metric_points", "accepted", "A"),
             rate("otelcol_receiver_refused_metric_points", "refused", "B"),
         ),
@@ -111,10 +111,10 @@ def _collector() -> list[Builder[Panel]]:
             Says(
                 "Memory", "Of the Collector. Its memory_limiter refuses above a limit, and the bridge waits.", "bytes"
             ),
-            counted("otelcol_process_memory_rss", "resident"),
+            measured("otelcol_process_memory_rss", "resident"),
         ),
         lines(
             Says("Time since the start", "A step to zero is a restart: what waited in memory was lost.", "s"),
-            counted("otelcol_process_uptime", "up"),
+            measured("otelcol_process_uptime", "up"),
         ),
     ]

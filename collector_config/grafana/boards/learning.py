@@ -47,6 +47,7 @@ def _answers() -> list[Builder[Panel]]:
                 "Answers that pass", f"The share of ASSESS events with pass Yes. {_ON_ARRIVAL}", "percentunit", QUARTER
             ),
             counted_at_once(f"{right} / {every}", "pass"),
+            opens=_WRONG,
         ),
         how_many(
             Says("Plays with a wrong answer", "Plays with an ASSESS with pass No.", "short", QUARTER), _WRONG, bad=True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from boards.asking import KIND, METRICS_VALUE, counted, label, over_time, recipe
+from boards.asking import KIND, METRICS_VALUE, label, measured, over_time, recipe
 from boards.panels import FULL, QUARTER, Says, bars, board, found, how_many, lines
 from sunbird_otel import names
 
@@ -118,6 +118,6 @@ def _measured() -> list[Builder[Panel]]:
                 "none",
                 FULL,
             ),
-            counted(f"max by (job, {_METRIC}) ({METRICS_VALUE})", f"{{{{job}}}} {{{{{_METRIC}}}}}"),
+            measured(f"max by (job, {_METRIC}) ({METRICS_VALUE})", f"{{{{job}}}} {{{{{_METRIC}}}}}"),
         ),
     ]
