@@ -3,7 +3,8 @@
 It knows what the recipes of ``docs/queries.toml`` and the dashboards use, as Tempo's documentation describes it, and
 refuses the rest: a filter finds the spans of a trace, ``>>`` keeps those of the right side with one of the left above
 them, ``by`` parts them, ``count`` drops parts; ``select`` and metrics change nothing in what was found. A condition on
-an event or a link holds when one of them fulfils it, one on a list when one element does.
+an event or a link holds when one of them fulfils it, one on a list when one element does. A whole number is never equal
+to, less or more than one with a fraction: https://github.com/grafana/tempo/issues/4332.
 """
 
 from __future__ import annotations
@@ -105,6 +106,8 @@ def _piped(spansets: list[list[Span]], stage: Query) -> list[list[Span]]:
 
 def _holds(condition: Query, span: Span) -> bool:
     match condition.children:
+        case (inner,):
+            return _holds(inner, span)
         case (left, sign, right) if sign.name == "And":
             return _holds(left, span) and _holds(right, span)
         case (left, sign, right) if sign.name == "Or":
@@ -115,7 +118,8 @@ def _holds(condition: Query, span: Span) -> bool:
                 return bool(values) == (sign.text == "!=")
             if sign.text == "!=" and len(values) > 1:
                 raise NotImplementedError(f"{condition.text!r} of several values")
-            return any(_COMPARE[sign.text](value, _constant(right)) for value in values)
+            wanted = _constant(right)
+            return any(_COMPARE[sign.text](value, wanted) for value in values if type(value) is type(wanted))
         case _:
             raise NotImplementedError(f"{condition.name} {condition.text!r}")
 
@@ -156,7 +160,9 @@ def _constant(literal: Query) -> Any:
     match literal.name:
         case "String":
             return literal.text[1:-1]
-        case "Integer" | "Float":
+        case "Integer":
+            return int(literal.text)
+        case "Float":
             return float(literal.text)
         case "Duration":
             number, unit = re.fullmatch(r"(\d+)(\w+)", literal.text).groups()  # type: ignore[union-attr]  # the grammar took it

@@ -20,7 +20,7 @@ _SEEN = label(names.EDATA["IMPRESSION"]["type"])
 _ERROR = label(names.ERROR_TYPE)
 
 _PLAYS = f'{{ {KIND} = "player" }}'
-_SCORED = f'{{ {KIND} = "player" && {_SCORE} >= 0 }}'
+_SCORED = f'{{ {KIND} = "player" && {_SCORE} != nil }}'
 _WRONG = recipe("wrong-answers")
 _FAILED = recipe("players-with-an-error")
 
