@@ -83,18 +83,22 @@ def spread(says: Says, *asked: Question, opens: str = "") -> Builder[Panel]:
     return _common(drawn, says, asked, opens=opens)
 
 
-def number(says: Says, asked: Question, *, opens: str = "", bad: bool = False) -> Builder[Panel]:
-    """Return one number for the whole time; ``bad`` ones are drawn as such."""
+def number(says: Says, asked: Question, *, opens: str = "", bad: bool = False, none: str = "-") -> Builder[Panel]:
+    """Return one number for the whole time; ``bad`` ones are drawn as such, ``none`` when there is no answer."""
     shade = build.FieldColor().mode(FieldColorModeId.FIXED).fixed_color("orange" if bad else "blue")
     drawn = (
-        stat.Panel().graph_mode(common.BigValueGraphMode.NONE).reduce_options(_last()).color_scheme(shade).no_value("0")
+        stat.Panel()
+        .graph_mode(common.BigValueGraphMode.NONE)
+        .reduce_options(_last())
+        .color_scheme(shade)
+        .no_value(none)
     )
     return _common(drawn, says, [asked], opens=opens, height=_LOW)
 
 
 def how_many(says: Says, query: str, *, bad: bool = False) -> Builder[Panel]:
     """Return how many spans a TraceQL filter finds in the whole time; a click shows them."""
-    return number(says, at_once(f"{query} | count_over_time()"), opens=query, bad=bad)
+    return number(says, at_once(f"{query} | count_over_time()"), opens=query, bad=bad, none="0")
 
 
 def ranking(says: Says, *asked: Question, opens: str = "") -> Builder[Panel]:
