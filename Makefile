@@ -99,8 +99,10 @@ golden: $(STAMP) ## Write the golden files anew; read the difference before you 
 	@$(PYTEST) -n 0 tests/test_golden.py --update-golden $(ARGS)
 
 .PHONY: docs
-docs: $(STAMP) ## Write the generated tables in docs/ anew
+docs: $(STAMP) ## Write the generated pages of docs/ and the dashboards anew
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/python docs/generate_queries.py
+	@$(BIN)/python collector_config/grafana/generate.py
 
 .PHONY: constraints
 constraints: ## Resolve constraints.txt anew, to the newest versions that pyproject.toml allows

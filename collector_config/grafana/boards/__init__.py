@@ -1,0 +1,1 @@
+"""The dashboards, one module each; ``asking`` has what they ask, ``panels`` how it is drawn."""
