@@ -8,6 +8,8 @@ from sunbird_otel._findings import Position  # noqa: TC001 - compiled, a tuple n
 
 _BRACE: Final = 0x7B
 _CLOSE_BRACE: Final = 0x7D
+_SHORTEST: Final = 2
+_USUAL: Final = b'{"eid":"'
 
 
 class Document(NamedTuple):
@@ -42,5 +44,13 @@ class Lines(NamedTuple):
 
 
 def is_whole(line: bytes) -> bool:
-    """Tell whether ``line`` is one object as far as its brackets tell."""
-    return len(line) > 1 and line[0] == _BRACE and line[-1] == _CLOSE_BRACE and line.count(b"{") == line.count(b"}")
+    """Tell whether ``line`` is one object as far as its beginning and end tell.
+
+    One that does not begin as events do must have as many opening as closing braces, too: the first line of a document
+    that goes on may end in one.
+    """
+    if len(line) < _SHORTEST or line[-1] != _CLOSE_BRACE:
+        return False
+    if line.startswith(_USUAL):
+        return True
+    return line[0] == _BRACE and line.count(b"{") == line.count(b"}")

@@ -18,7 +18,8 @@ class Event:
     ``payload`` is the event as canonical JSON text (keys sorted, without what the pipeline adds), which is equal for
     copies of one event at any stage of the pipeline; it is made when somebody asks. ``ets_ns`` is the event's time in
     nanoseconds since 1970, ``size`` the length of its text in bytes. Identity fields are texts, empty when absent.
-    ``twin`` counts, from 0, events that differ in content but not in eid, mid and time.
+    ``twin`` counts, from 0, events that differ in content but not in eid, mid and time; ``digest`` is for
+    :mod:`sunbird_otel._ids`.
     """
 
     __slots__ = (
@@ -31,6 +32,7 @@ class Event:
         "channel",
         "context",
         "did",
+        "digest",
         "edata",
         "eid",
         "ets_ns",
@@ -60,6 +62,7 @@ class Event:
         self.ets_ns = ets_ns
         self.late = False
         self.twin = 0
+        self.digest = b""
         self.eid: str = body["eid"]
         self.mid: str = body["mid"]
         context: dict[str, Any] = body["context"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from sunbird_otel import names
@@ -285,7 +284,7 @@ def request_attributes(attributes: Attributes, event: Event, request_id: str) ->
         _put(attributes, names.REQUEST_API, rid)
     for field, key in _REQUEST_FIELDS:
         _put(attributes, key, fields.get(field))
-    own = {field: fields[field] for field in _OWN_REQUEST_FIELDS if field in fields}
+    own: dict[str, Any] = {field: fields[field] for field in _OWN_REQUEST_FIELDS if field in fields}
     _put_edata(attributes, own, event.eid)
     rest = {f: value for f, value in fields.items() if f not in _READ_REQUEST_FIELDS and not is_empty(value)}
     if rest:
@@ -294,19 +293,29 @@ def request_attributes(attributes: Attributes, event: Event, request_id: str) ->
 
 
 def _method_and_url(attributes: Attributes, fields: dict[str, Any]) -> str:
-    method = fields.get("method")
-    name = "HTTP"
-    if isinstance(method, str) and _METHOD.fullmatch(method):
-        name = attributes[names.HTTP_METHOD] = method.upper()
-    url = fields.get("url") or fields.get("path")
-    if isinstance(url, str) and url:
+    method, url = fields.get("method"), fields.get("url") or fields.get("path")
+    method = method if isinstance(method, str) else ""
+    url = url if isinstance(url, str) else ""
+    known = _CALLS.get(method + " " + url)
+    if known is None:
         path, _, query = url.partition("?")
+        valid = method.upper() if _METHOD.fullmatch(method) else ""
+        known = (valid, path, query, f"{valid or 'HTTP'} {route(path)}" if url else valid or "HTTP")
+        if len(_CALLS) >= _MOST_CALLS:
+            _CALLS.clear()
+        _CALLS[method + " " + url] = known
+    valid, path, query, name = known
+    if valid:
+        attributes[names.HTTP_METHOD] = valid
+    if url:
         attributes[names.URL_PATH] = path
-        _put(attributes, names.URL_QUERY, query)
-        name = f"{name} {route(path)}"
+    if query:
+        attributes[names.URL_QUERY] = query
     return name
 
 
+_CALLS: Final[dict[str, tuple[str, str, str, str]]] = {}
+_MOST_CALLS: Final = 10_000
 _REQUEST_FIELDS: Final = tuple(names.REQUEST_FIELDS.items())
 _OWN_REQUEST_FIELDS: Final = ("type", "level", "message", "pageid")
 _READ_REQUEST_FIELDS: Final = frozenset(
@@ -327,7 +336,6 @@ _LEAST_STATUS: Final = 100
 _GREATEST_STATUS: Final = 599
 
 
-@lru_cache(maxsize=10_000)
 def route(path: str) -> str:
     """Return ``path`` with what looks like an id replaced, so that names stay few.
 

@@ -362,8 +362,9 @@ class FlowEngine:
     def _expire(self, now_ns: int) -> None:
         while (flow := self._open.idle(now_ns)) is not None:
             self._close(flow, "idle")
-        for entry in self._parked.expired(now_ns):
-            self._placing.unpark(entry)
+        if self._parked:
+            for entry in self._parked.expired(now_ns):
+                self._placing.unpark(entry)
 
     def _missing_home(self, rule: FlowRule, event: Event, innermost: Flow | None) -> Flow:
         flow = self._synthesise(rule, event, innermost, event.ets_ns)

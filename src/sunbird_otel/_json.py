@@ -77,7 +77,10 @@ def integers(value: Any) -> Any:
 
 def dumps(value: Any) -> str:
     """Return ``value`` as JSON text: keys sorted, integers in place of floats that have no fraction."""
-    text = orjson.dumps(value, option=_SORTED)
+    try:
+        text = orjson.dumps(value, option=_SORTED)
+    except TypeError:
+        return "(nested too deeply)"
     if _INTEGRAL_FLOAT.search(text):
         text = orjson.dumps(integers(value), option=_SORTED)
     return text.decode()

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from sunbird_otel._limits import Limits
 
 _MS: Final = 1_000_000
-_OBJECT_BRACKETS: Final = b"{"
-_ARRAY_BRACKETS: Final = b"["
+_OBJECT: Final = b"{"
+_ARRAY: Final = b"["
 
-# As nearly all producers and every stage of the pipeline write it: integer milliseconds after the eid.
-_USUAL: Final = re.compile(rb'\{"eid":"[A-Z_]+","ets":([0-9]{13})[,}]')
+# As nearly all producers and every stage of the pipeline write it: right after the eid, 1700000000000 or 1.7E12.
+_USUAL: Final = re.compile(rb'\{"eid":"[A-Z_]+","ets":(?:([0-9]{13})|([0-9.]+E12))[,}]')
 # Anything else with eid and ets before the first nested value; what stands inside an event cannot be mistaken for them.
 _SCALAR: Final = rb'"[^"\\]*":(?:"[^"\\]*"|[-+.0-9Ee]+|true|false|null),'
 _HEAD: Final = re.compile(
@@ -38,11 +38,15 @@ def time_of(line: bytes) -> int:
     """Return the time of the event on ``line`` in nanoseconds; 0 when only parsing can tell."""
     match = _USUAL.match(line)
     if match is not None:
-        return int(match[1]) * _MS
-    match = _HEAD.match(line)
-    if match is None:
-        return 0
-    ms = float(match[1])
+        digits = match[1]
+        if digits is not None:
+            return int(digits) * _MS
+        ms = float(match[2])
+    else:
+        match = _HEAD.match(line)
+        if match is None:
+            return 0
+        ms = float(match[1])
     return int(ms) * _MS if ms.is_integer() else 0
 
 
@@ -66,7 +70,7 @@ def event_of(line: bytes, limits: Limits) -> Event | None:
         not EARLIEST_ETS_MS <= ms < LATEST_ETS_MS
         or size > limits.event_bytes
         or size > limits.string_bytes
-        or line.count(_OBJECT_BRACKETS) + line.count(_ARRAY_BRACKETS) > limits.nesting_depth
+        or line.count(_OBJECT) + line.count(_ARRAY) > limits.nesting_depth
     ):
         return None
     return Event(body, ms * _MS, b"", None, line)

@@ -18,6 +18,8 @@ _QUIET_LANES: Final = 50_000
 """Lanes without an open flow that are remembered for their closed ones."""
 
 
+_NEVER_NS: Final = 1 << 62
+
 DEEPEST: Final = 100
 """Flows in each other that one lane or one session may have; what nests deeper is a client that never writes END."""
 
@@ -38,6 +40,7 @@ class OpenFlows:
         # One queue for each length of idle gap, the longest idle first: each is in order by itself.
         self._queues: dict[int | None, OrderedDict[int, Flow]] = {}
         self._count = 0
+        self._soonest_ns = 0  # before then nothing is idle: flows that stay active only come later
 
     def __len__(self) -> int:
         """Return how many flows are open."""
@@ -79,7 +82,10 @@ class OpenFlows:
             flow.session_ids = self._session_ids(flow.opener)
             for session_id in flow.session_ids:
                 self._sessions.setdefault(session_id, {})[id(flow)] = flow
-        self._queues.setdefault(self.gap(flow.rule), OrderedDict())[id(flow)] = flow
+        gap = self.gap(flow.rule)
+        self._queues.setdefault(gap, OrderedDict())[id(flow)] = flow
+        if gap is not None:
+            self._soonest_ns = min(self._soonest_ns, flow.last_ns + gap)
         self._count += 1
         self.touch(flow, flow.opener.ets_ns)
 
@@ -132,12 +138,17 @@ class OpenFlows:
 
     def idle(self, now_ns: int) -> Flow | None:
         """Return a flow in which nothing happened for longer than its idle gap before ``now_ns``."""
+        if now_ns <= self._soonest_ns:
+            return None
+        soonest_ns = _NEVER_NS
         for gap, queue in self._queues.items():
             if gap is None or not queue:
                 continue
             flow = next(iter(queue.values()))
             if now_ns - flow.last_ns > gap:
                 return flow
+            soonest_ns = min(soonest_ns, flow.last_ns + gap)
+        self._soonest_ns = soonest_ns
         return None
 
     def longest_idle(self) -> Flow:

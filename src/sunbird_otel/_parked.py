@@ -61,6 +61,10 @@ class Parked:
         self._by_host: dict[int, list[Waiting]] = {}
         self._written: OrderedDict[str, list[Written]] = OrderedDict()
 
+    def __bool__(self) -> bool:
+        """Tell whether any event waits."""
+        return bool(self._queue)
+
     def request_id(self, event: Event) -> str:
         """Return the id of the request that ``event`` belongs to, or an empty text."""
         return self._request_id.first(event)

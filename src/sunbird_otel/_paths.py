@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -14,8 +13,8 @@ if TYPE_CHECKING:
 Getter: TypeAlias = Callable[["Event"], str]
 """Reads one field of an event as text; empty when it is absent or not a text or number."""
 
-_UUID: Final = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
-_UUID_LENGTHS: Final = (32, 33, 34, 35, 36)
+_UUID_LENGTH: Final = 36
+_UUID_DIGITS: Final = 32
 
 
 def _text(value: object) -> str:
@@ -40,7 +39,7 @@ def getter(path: str) -> Getter:
 
         def uuid_only(event: Event) -> str:
             text = inner(event)
-            return text if len(text) in _UUID_LENGTHS and _UUID.fullmatch(text) else ""
+            return text if is_uuid(text) else ""
 
         return uuid_only
     head, _, rest = path.partition(".")
@@ -50,6 +49,21 @@ def getter(path: str) -> Getter:
         return lambda event: _text(event.params.get(rest))
     shortcut = _SHORTCUTS.get(path)
     return shortcut or _nested(path.split("."))
+
+
+def is_uuid(text: str) -> bool:
+    """Tell whether ``text`` has the shape of a UUID, with or without its hyphens."""
+    if len(text) == _UUID_LENGTH:
+        if text[8] != "-" or text[13] != "-" or text[18] != "-" or text[23] != "-":
+            return False
+        text = text.replace("-", "")
+    if len(text) != _UUID_DIGITS or not text.isalnum():
+        return False
+    try:
+        bytes.fromhex(text)
+    except ValueError:
+        return False
+    return True
 
 
 class Readers:

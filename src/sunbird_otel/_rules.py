@@ -152,7 +152,7 @@ class Rules:
     gatherers: tuple[FlowRule, ...] = field(init=False)
     _patterns: dict[str, list[tuple[Match, Role]]] = field(init=False)
     _paths: dict[str, tuple[Getter, ...]] = field(init=False)
-    _roles: dict[tuple[str, ...], Role] = field(init=False)
+    _roles: dict[str, dict[str, Role]] = field(init=False)
     _producers: dict[tuple[str, str], frozenset[str]] = field(init=False)
     _workflows: dict[tuple[frozenset[str], frozenset[str]], str] = field(init=False)
 
@@ -176,7 +176,7 @@ class Rules:
             eid: _getters(path for match, _ in patterns for path, _ in match.where)
             for eid, patterns in self._patterns.items()
         }
-        self._roles = {}
+        self._roles = {eid: {} for eid in self._patterns}
         self._producers = {}
         self._workflows = {}
 
@@ -210,10 +210,10 @@ class Rules:
         patterns = self._patterns.get(event.eid)
         if patterns is None:
             return None
-        values = tuple([read(event).casefold() for read in self._paths[event.eid]])
-        key = (event.eid, *values)
+        key = "\0".join([read(event) for read in self._paths[event.eid]])
+        memo = self._roles[event.eid]
         try:
-            return self._roles[key]
+            return memo[key]
         except KeyError:
             pass
         role: Role = None
@@ -221,9 +221,9 @@ class Rules:
             if all(ANY in allowed or getter(path)(event).casefold() in allowed for path, allowed in match.where):
                 role = candidate
                 break
-        if len(self._roles) >= _MEMO_LIMIT:
-            self._roles.clear()
-        self._roles[key] = role
+        if len(memo) >= _MEMO_LIMIT:
+            memo.clear()
+        memo[key] = role
         return role
 
     def may_hold(self, flow: FlowRule, eid: str) -> bool:

@@ -10,7 +10,7 @@ END_REASONS = ("end", "restart", "parent_end", "idle", "drain", "evicted")
 """How a flow can close, in the order of the report."""
 
 
-@dataclass(eq=False)
+@dataclass
 class Tally:
     """Counts of one bridge. At any moment ``received == translated + duplicate + rejected + held``.
 
