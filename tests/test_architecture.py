@@ -38,6 +38,7 @@ CORE = (
     "_paths",
     "_rules",
     "_ids",
+    "_volume",
     "_flow",
     "_pairing",
     "_ties",

@@ -203,6 +203,17 @@ def test_small_segments_lose_nothing(policy: str, events: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("policy", POLICIES)
+@given(data=st.data(), events=worn(unreadable=False))
+def test_small_traces_lose_nothing(policy: str, data: st.DataObject, events: list[Any]) -> None:
+    small = Limits(span_events=3, trace_bytes=1_500)
+    documents = lines(events)
+    done = run(documents, policy=policy, limits=small)
+    assert run(data.draw(st.permutations(documents)), policy=policy, limits=small).text == done.text
+    check_found_once(done, documents)
+    check_spans(done)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
 @given(data=st.data(), events=worn())
 def test_small_bounds_on_what_is_remembered_lose_nothing(policy: str, data: st.DataObject, events: list[Any]) -> None:
     bounds = {

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
     from sunbird_otel._rules import FlowRule
+    from sunbird_otel._volume import Volume
 
 _NO_KINDS: Final[frozenset[str]] = frozenset()
 
@@ -54,7 +55,12 @@ class FlowLink:
 
 
 class Flow:
-    """A flow, open or closed. Times are nanoseconds; ``last_ns`` is the last event of its own or of any flow in it."""
+    """A flow, open or closed.
+
+    Times are nanoseconds; ``last_ns`` is the last event of its own or of any flow in it. ``volume`` counts what its
+    trace holds. ``events`` are those that are not in a segment yet, and are to stand in the trace ``events_trace_id``:
+    another than the flow's own when that has become full.
+    """
 
     __slots__ = (
         "children",
@@ -63,6 +69,7 @@ class Flow:
         "end_reason",
         "events",
         "events_bytes",
+        "events_trace_id",
         "held",
         "inner_end_ns",
         "kinds_inside",
@@ -84,6 +91,7 @@ class Flow:
         "synthetic",
         "trace_id",
         "violations",
+        "volume",
         "workflow",
     )
 
@@ -98,6 +106,7 @@ class Flow:
         parent: Flow | None,
         request_id: str,
         marks: frozenset[str],
+        volume: Volume | None = None,
     ) -> None:
         """Open a flow at the time of its opening event."""
         self.rule = rule
@@ -110,6 +119,8 @@ class Flow:
         self.parent = parent
         self.request_id = request_id
         self.marks = marks
+        self.volume = volume
+        self.events_trace_id = trace_id
         self.synthetic = False
         self.children: list[Flow] = []
         self.events: list[Inside] = []
@@ -145,6 +156,18 @@ class Flow:
         """Yield this flow and those around it, the nearest first."""
         yield self
         yield from self.ancestors()
+
+    def telling(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the kinds of flows in and around this one, and what their producers mark: what tells the workflow."""
+        kinds, marks = self.rule.alone, self.marks
+        if self.kinds_inside:
+            kinds |= self.kinds_inside
+        outer = self.parent
+        while outer is not None:
+            kinds |= outer.rule.alone
+            marks |= outer.marks
+            outer = outer.parent
+        return kinds, marks
 
     def reference(self) -> FlowLink:
         """Return what is worth remembering once the flow is closed."""
@@ -211,14 +234,18 @@ class FlowClosed:
 
 
 class FlowSegment:
-    """The events so far of a flow that has too many for one span."""
+    """The events so far of a flow that has too many for one span, or for one trace."""
 
-    __slots__ = ("events", "flow", "number")
+    __slots__ = ("events", "flow", "number", "trace_id")
 
-    def __init__(self, flow: Flow, events: list[Inside], number: int) -> None:
+    def __init__(self, flow: Flow) -> None:
+        """Take the events out of ``flow``."""
+        flow.segments += 1
         self.flow = flow
-        self.events = events
-        self.number = number
+        self.events = flow.events
+        self.number = flow.segments
+        self.trace_id = flow.events_trace_id
+        flow.events, flow.events_bytes = [], 0
 
 
 class Lone:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sunbird_otel._flow import Closed, Flow, FlowClosed, Lane, Measured, Outcome, events_of, lane_key
+from sunbird_otel._flow import Closed, Flow, Lane, Measured, Outcome, events_of, lane_key
 from sunbird_otel._ids import span_of, trace_of
 from sunbird_otel._measure import METRICS, duration_ns, measurements
 from sunbird_otel._open import DEEPEST, OpenFlows
@@ -19,6 +19,7 @@ from sunbird_otel._repair import Repairs
 from sunbird_otel._rules import Closes, Opens
 from sunbird_otel._ties import natural_order
 from sunbird_otel._told import Told
+from sunbird_otel._volume import Volumes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -65,6 +66,7 @@ class FlowEngine:
         self._tally = tally
         self._told = Told(policy, tally, on_violation)
         self._open = OpenFlows(rules, idle_gap_ns)
+        self._volumes = Volumes(limits.trace_bytes)
         self._parked = Parked(rules, idle_gap_ns)
         self._repairs = Repairs[Flow](
             rules,
@@ -82,6 +84,7 @@ class FlowEngine:
             make_home=self._missing_home,
             write=write,
             limits=limits,
+            volumes=self._volumes,
         )
         self._write = write
         # Producers that are known to write AUDIT Ready or Stopped.
@@ -172,7 +175,15 @@ class FlowEngine:
 
     def _make(self, event: Event, rule: FlowRule, lane: Lane | None, parent: Flow | None) -> Flow:
         request_id = self._parked.request_id(event)
-        trace_id = parent.trace_id if parent else trace_of(event, request_id, self._trace_scope)
+        volume = None
+        if parent is not None:
+            trace_id, volume = parent.trace_id, parent.volume
+        else:
+            trace_id = trace_of(event, request_id, self._trace_scope)
+            if not rule.whole or event.sid or event.did:
+                volume = self._volumes.of(trace_id)
+        if volume is not None:
+            trace_id = volume.add(event.size)
         return Flow(
             rule=rule,
             opener=event,
@@ -182,11 +193,17 @@ class FlowEngine:
             parent=parent,
             request_id=request_id,
             marks=self._rules.marks_of_producer(event.pdata_id, event.pdata_pid),
+            volume=volume,
         )
 
     def _settle(self, flow: Flow, near: Flow | None) -> None:
-        scope = self._trace_scope
-        flow.trace_id = near.trace_id if near is not None else trace_of(flow.opener, flow.request_id, scope)
+        if near is not None:
+            flow.volume = near.volume
+            flow.trace_id = near.volume.trace_id if near.volume is not None else near.trace_id
+        else:
+            flow.volume = self._volumes.of(trace_of(flow.opener, flow.request_id, self._trace_scope))
+            flow.trace_id = flow.volume.trace_id
+        flow.events_trace_id = flow.trace_id
         flow.span_id = span_of(flow.trace_id, f"synthetic {flow.kind}" if flow.synthetic else flow.kind, flow.opener)
 
     def _admit(self, flow: Flow, around: Flow | None = None) -> None:
@@ -325,16 +342,10 @@ class FlowEngine:
 
     def _finish(self, flow: Flow) -> None:
         """Decide what is known only now, remember the flow, and tell it."""
-        rules, parent = self._rules, flow.parent
-        kinds, marks = flow.rule.alone, flow.marks
-        if flow.kinds_inside:
-            kinds |= flow.kinds_inside
-        outer = parent
-        while outer is not None:
-            kinds |= outer.rule.alone
-            marks |= outer.marks
-            outer = outer.parent
-        flow.workflow = rules.workflow_of(kinds, marks)
+        parent = flow.parent
+        if flow.events and flow.events_trace_id != flow.trace_id:
+            self._placing.segment(flow)
+        flow.workflow = self._rules.workflow_of(*flow.telling())
         self._tally.open -= 1
         self._tally.closed[flow.end_reason] += 1
         if flow.end_reason != "end" and not flow.synthetic and flow.rule.must_end(flow.workflow):
@@ -353,11 +364,8 @@ class FlowEngine:
         if self._told.rejects and flow.violations:
             for event in events_of(flow):
                 self._told.refuse(event, flow.violations[0])
-            return
-        if flow.held:
-            held, flow.held = flow.held, []
-            self._told.tell(held, parent)
-        self._told.tell_one(FlowClosed(flow), parent)
+        else:
+            self._told.tell_closed(flow)
 
     def _expire(self, now_ns: int) -> None:
         while (flow := self._open.idle(now_ns)) is not None:

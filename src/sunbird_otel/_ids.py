@@ -39,6 +39,12 @@ def request_trace(request_id: str) -> bytes:
     return _trace("request\0" + request_id)
 
 
+def further_trace(trace_id: bytes, part: int) -> bytes:
+    """Return the trace in which ``trace_id`` goes on when it is full, for the ``part``-th time."""
+    data = trace_id + part.to_bytes(4, "big")
+    return blake2b(data, digest_size=16, person=RECIPE).digest()
+
+
 def event_trace(event: Event) -> bytes:
     """Return the trace that starts with ``event`` alone."""
     return _digest(event)[:16]

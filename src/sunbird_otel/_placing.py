@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sunbird_otel._repair import Repairs
     from sunbird_otel._rules import FlowRule, Rules
     from sunbird_otel._told import Told
+    from sunbird_otel._volume import Volumes
 
 _NO_KINDS: Final[frozenset[str]] = frozenset()
 
@@ -41,6 +42,7 @@ class Placing:
         make_home: Opens the flow that an event needs and that was not there: rule, event, innermost open flow.
         write: Writes an event as the flow is to hold it: flow, event, what it breaks.
         limits: When a flow goes on in a further segment.
+        volumes: When a trace goes on in a further one.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Placing:
         make_home: Callable[[FlowRule, Event, Flow | None], Flow],
         write: Callable[[Flow, Event, tuple[str, ...]], Inside],
         limits: Limits,
+        volumes: Volumes,
     ) -> None:
         """Keep the parts."""
         self._rules = rules
@@ -65,6 +68,7 @@ class Placing:
         self._told = told
         self._make_home = make_home
         self._write = write
+        self._volumes = volumes
         self._span_events = limits.span_events
         self._span_bytes = limits.span_bytes
         self._producer_rules = tuple(r for r in rules.flows if r.scope == "producer" and r.members != "link")
@@ -168,15 +172,27 @@ class Placing:
             self._lone(event, before.link.trace_id, violations=violations, links=links)
 
     def _add(self, flow: Flow, event: Event, violations: tuple[str, ...]) -> None:
+        if flow.volume is not None:
+            trace_id = flow.volume.add(event.size)
+            if trace_id != flow.events_trace_id:
+                if flow.events:
+                    self.segment(flow)
+                flow.events_trace_id = trace_id
         flow.events.append(self._write(flow, event, violations))
         flow.events_bytes += event.size
         self._open.touch(flow, event.ets_ns)
         if len(flow.events) >= self._span_events or flow.events_bytes >= self._span_bytes:
-            flow.segments += 1
-            if self._told.repairs:  # a segment may end 1 ns after its last event
-                self._repairs.contain_instant(flow, max(one.time_ns for one in flow.events))
-            self._told.tell_one(FlowSegment(flow, flow.events, flow.segments), flow)
-            flow.events, flow.events_bytes = [], 0
+            self.segment(flow)
+
+    def segment(self, flow: Flow) -> None:
+        """Tell the events of ``flow`` so far as a segment."""
+        if self._told.repairs:  # a segment may end 1 ns after its last event
+            self._repairs.contain_instant(flow, max(one.time_ns for one in flow.events))
+        segment = FlowSegment(flow)
+        if self._told.rejects:  # what is in a flow waits there, also when that is about to be told itself
+            flow.held.append(segment)
+        else:
+            self._told.tell_one(segment)
 
     def _lone(
         self,
@@ -198,4 +214,12 @@ class Placing:
             kinds = frozenset(outer.kind for outer in flow.lineage())
             marks = marks.union(*(outer.marks for outer in flow.lineage()))
         workflow = rules.workflow_of(kinds, marks) if kinds or marks else ""
+        volume = flow.volume if flow is not None else None
+        if flow is None and parent is None and (event.sid or event.did):
+            volume = self._volumes.of(trace_id)
+        if volume is not None:
+            trace_id = volume.add(event.size)
+            if parent is not None and parent.trace_id != trace_id:
+                links = (*links, parent.typed("parent"))
+                parent = None
         self._told.tell_one(Lone(event, trace_id, parent, workflow, violations, links), flow)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sunbird_otel._flow import Outcome, Refused
+from sunbird_otel._flow import FlowClosed, Outcome, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,6 +47,13 @@ class Told:
             inside.held.append(outcome)
         else:
             self._out.append(outcome)
+
+    def tell_closed(self, flow: Flow) -> None:
+        """Pass a closed flow on, after what has waited in it."""
+        if flow.held:
+            held, flow.held = flow.held, []
+            self.tell(held, flow.parent)
+        self.tell_one(FlowClosed(flow), flow.parent)
 
     def refuse(self, event: Event, code: str) -> None:
         """Keep ``event`` from the output."""

@@ -85,7 +85,7 @@ class Translator(Generic[S]):
         elif isinstance(outcome, Lone):
             signals.append(self._lone_span(outcome))
         elif isinstance(outcome, FlowSegment):
-            signals.append(self._segment_span(outcome.flow, outcome.events, outcome.number))
+            signals.append(self._segment_span(outcome))
         else:
             points = self._points(outcome.event)
             self._tally.metric_points += len(points)
@@ -141,7 +141,7 @@ class Translator(Generic[S]):
         return self._form.span(
             flow.trace_id,
             flow.span_id,
-            flow.parent.span_id if flow.parent is not None else b"",
+            flow.parent.span_id if flow.parent is not None and flow.parent.trace_id == flow.trace_id else b"",
             name,
             SpanKind.SERVER if rule.whole else SpanKind.INTERNAL,
             flow.start_ns,
@@ -149,13 +149,15 @@ class Translator(Generic[S]):
             self._resource(opener),
             attributes,
             _written(inside),
-            _links(flow.links),
+            _links(_around(flow) if flow.parent is not None else flow.links),
             status,
             message,
             flow.synthetic,
         )
 
-    def _segment_span(self, flow: Flow, inside: list[Inside], number: int) -> S:
+    def _segment_span(self, segment: FlowSegment) -> S:
+        flow, inside, number, trace_id = segment.flow, segment.events, segment.number, segment.trace_id
+        in_place = trace_id == flow.trace_id
         events = sorted(inside, key=_time_ns)
         error = _first_error(inside)
         attributes: Attributes = {names.FLOW_TYPE: flow.rule.kind, names.FLOW_SEGMENT: number}
@@ -163,9 +165,9 @@ class Translator(Generic[S]):
         self._tally.spans += 1
         self._tally.span_events += len(events)
         return self._form.span(
-            flow.trace_id,
-            span_of(flow.trace_id, f"{flow.rule.kind} segment {number}", flow.opener),
-            flow.span_id,
+            trace_id,
+            span_of(trace_id, f"{flow.rule.kind} segment {number}", flow.opener),
+            flow.span_id if in_place else b"",
             f"{flow.rule.kind} segment",
             SpanKind.INTERNAL,
             events[0].time_ns,
@@ -173,7 +175,7 @@ class Translator(Generic[S]):
             self._resource(flow.opener),
             attributes,
             [one.written for one in events],
-            (),
+            () if in_place else _links([flow.reference().typed("flow")]),
             StatusCode.UNSET if error is None else StatusCode.ERROR,
             error or "",
             False,  # noqa: FBT003 - by place, as everything here
@@ -222,6 +224,14 @@ class Translator(Generic[S]):
             )
             for name, value in measurements(event)
         ]
+
+
+def _around(flow: Flow) -> list[FlowLink]:
+    """Return the links of a flow, with one to the flow around it if that stands in another trace."""
+    parent = flow.parent
+    if parent is None or parent.trace_id == flow.trace_id:
+        return flow.links
+    return [*flow.links, parent.reference().typed("parent")]
 
 
 def _links(links: Sequence[FlowLink]) -> list[Link]:

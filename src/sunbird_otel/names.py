@@ -80,7 +80,8 @@ FLOW_SEGMENT: Final = _name(
     "sunbird.flow.segment",
     _FLOW,
     "int",
-    "a part of a flow with too many events for one span, counted from 1; its parent is the flow's span",
+    "a part of a flow with too many events for one span, counted from 1; its parent is the flow's span, or it links to "
+    "that from a further trace",
     "flow engine",
 )
 FLOW_SEGMENTS: Final = _name(
@@ -103,8 +104,9 @@ LINK_TYPE: Final = _name(
     "sunbird.link.type",
     "link",
     "string",
-    "why the spans are linked: service_run, request, closed_flow; by the plugin, a request that stands in another "
-    "trace: session, device, request, and previous_day for a session from before midnight (UTC)",
+    "why the spans are linked: service_run, request, closed_flow; parent and flow from a further trace, to the flow "
+    "around it and to the flow whose events it holds, when their trace was full; by the plugin, a request that stands "
+    "in another trace: session, device, request, and previous_day for a session from before midnight (UTC)",
     "flow engine, plugin",
 )
 
