@@ -41,6 +41,7 @@ class Pipeline(Generic[S]):
 
     Args:
         form: How signals are written.
+        pending: Whether :meth:`pending` is going to be asked.
         others: As those of :class:`Bridge`.
 
     Raises:
@@ -61,6 +62,7 @@ class Pipeline(Generic[S]):
         limits: Limits | None = None,
         on_finding: Callable[[Finding], None] | None = None,
         on_event: Callable[[dict[str, Any], Position | None], None] | None = None,
+        pending: bool = False,
     ) -> None:
         """Start with nothing held."""
         if policy not in POLICIES:
@@ -88,7 +90,13 @@ class Pipeline(Generic[S]):
             on_violation=self._violation,
             write=self._translator.inside,
             limits=self._limits,
+            pending=pending,
         )
+
+    @property
+    def newest_ns(self) -> int:
+        """Return the time of the newest event so far; 0 before the first."""
+        return self._order.newest_ns
 
     @property
     def released_early(self) -> int:
@@ -158,6 +166,10 @@ class Pipeline(Generic[S]):
             self._release(entries, signals)
         self._tell(self._flows.advance(to_ns), signals)
         return signals
+
+    def pending(self, until_ns: int) -> list[S]:
+        """Return a signal for each flow that began before ``until_ns`` and is still open, once; needs ``pending``."""
+        return [self._translator.pending(flow) for flow in self._flows.begun(until_ns)]
 
     def drain(self) -> list[S]:
         """Close everything, since the stream has ended, and return what is left."""
@@ -345,7 +357,7 @@ class Bridge(Pipeline[Signal]):
         policy: What to do about a violation: ``annotate``, ``repair`` or ``reject``.
         lateness: Nanoseconds by which an event may come behind the newest one and still be put in its place; ``None``
             waits for :meth:`drain` or :meth:`advance`, so that the order of arrival changes nothing.
-        idle_gap: Nanoseconds of event time without an event after which a flow is closed; ``None`` as the rules say.
+        idle_gap: Nanoseconds without an event after which a flow is closed; ``None`` as the rules say.
         trace_scope: ``session`` for one trace a session and day, ``run`` for one trace a root flow.
         memory: Bytes that events waiting for their order may take; beyond them the oldest are let go early.
         max_open_flows: Beyond this the flow that has been idle longest is evicted.

@@ -43,7 +43,7 @@ class FlowEngine:
         tally: Counts opened and closed flows, ends and violations.
         on_violation: Is called with code, event, expected and found for each violation.
         write: Writes an event as a flow is to hold it: flow, event, what it breaks.
-        limits: When a flow goes on in a further span.
+        limits: When a flow goes on in a further span. ``pending``: whether :meth:`begun` is going to be asked.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class FlowEngine:
         on_violation: Callable[[str, Event, str, str], None],
         write: Callable[[Flow, Event, tuple[str, ...]], Inside],
         limits: Limits,
+        pending: bool,
     ) -> None:
         """Start with nothing open."""
         self._rules = rules
@@ -65,7 +66,7 @@ class FlowEngine:
         self._max_open = max_open_flows
         self._tally = tally
         self._told = Told(policy, tally, on_violation)
-        self._open = OpenFlows(rules, idle_gap_ns)
+        self._open = OpenFlows(rules, idle_gap_ns, note=pending)
         self._volumes = Volumes(limits.trace_bytes)
         self._parked = Parked(rules, idle_gap_ns)
         self._repairs = Repairs[Flow](
@@ -92,14 +93,11 @@ class FlowEngine:
 
     def feed(self, events: list[Event]) -> list[Outcome]:
         """Take events that have one time, and return what they decide."""
-        rules = self._rules
+        self._expire(events[0].ets_ns)
         if len(events) == 1:
-            event = events[0]
-            self._expire(event.ets_ns)
-            self._process(event, rules.role(event))
+            self._process(events[0], self._rules.role(events[0]))
         else:
-            for event, role in natural_order(events, rules, self._closes_open_flow):
-                self._expire(event.ets_ns)
+            for event, role in natural_order(events, self._rules, self._closes_open_flow):
                 self._process(event, role)
         return self._told.take()
 
@@ -122,6 +120,10 @@ class FlowEngine:
         """Close what has been idle at ``to_ns``, and return what that decides."""
         self._expire(to_ns)
         return self._told.take()
+
+    def begun(self, until_ns: int) -> list[Flow]:
+        """Return the open flows that began before ``until_ns``, each once; they must be noted."""
+        return self._open.begun(until_ns)
 
     def drain(self) -> list[Outcome]:
         """Close everything: the stream has ended."""

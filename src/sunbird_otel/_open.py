@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -28,9 +28,12 @@ _LOOKED_AT: Final = 256
 
 
 class OpenFlows:
-    """Index of open flows. ``idle_gap_ns`` replaces the idle gap of every rule that has one."""
+    """Index of open flows.
 
-    def __init__(self, rules: Rules, idle_gap_ns: int | None) -> None:
+    ``idle_gap_ns`` replaces the idle gap of every rule that has one; ``note`` tells whether :meth:`begun` is asked.
+    """
+
+    def __init__(self, rules: Rules, idle_gap_ns: int | None, *, note: bool = False) -> None:
         """Start empty."""
         self._rules = rules
         self._idle_gap_ns = idle_gap_ns
@@ -39,6 +42,7 @@ class OpenFlows:
         self._sessions: dict[str, dict[int, Flow]] = {}
         # One queue for each length of idle gap, the longest idle first: each is in order by itself.
         self._queues: dict[int | None, OrderedDict[int, Flow]] = {}
+        self._noted: deque[Flow] | None = deque() if note else None
         self._count = 0
         self._soonest_ns = 0  # before then nothing is idle: flows that stay active only come later
 
@@ -86,8 +90,20 @@ class OpenFlows:
         self._queues.setdefault(gap, OrderedDict())[id(flow)] = flow
         if gap is not None:
             self._soonest_ns = min(self._soonest_ns, flow.last_ns + gap)
+        if self._noted is not None:
+            self._noted.append(flow)
         self._count += 1
         self.touch(flow, flow.opener.ets_ns)
+
+    def begun(self, until_ns: int) -> list[Flow]:
+        """Return the open flows that began before ``until_ns``, each once."""
+        noted = self._noted
+        found: list[Flow] = []
+        while noted and noted[0].opener.ets_ns < until_ns:
+            flow = noted.popleft()
+            if not flow.end_reason:
+                found.append(flow)
+        return found
 
     def remove(self, flow: Flow) -> None:
         """Take out a flow that is closed."""

@@ -62,7 +62,8 @@ class Sequencer:
         self._is_descending = False
         self._bytes = 0
         self._count = 0
-        self._newest_ns = 0
+        self.newest_ns = 0
+        """The time of the newest event so far."""
         self._recent: OrderedDict[tuple[str, str, int], list[bytes]] = OrderedDict()
         self._recent_bytes = 0
         self.released_to_ns = 0
@@ -72,8 +73,8 @@ class Sequencer:
 
     def push(self, ets_ns: int, text: bytes, place: str | Position | None, line: int = 0) -> bool:
         """Take an event in, by the parts of an :data:`Entry`. Return ``False`` when it is late, and stays outside."""
-        if ets_ns > self._newest_ns:
-            self._newest_ns = ets_ns
+        if ets_ns > self.newest_ns:
+            self.newest_ns = ets_ns
             if self._lateness_ns is not None:
                 self.released_to_ns = max(self.released_to_ns, ets_ns - self._lateness_ns)
         if ets_ns < self.released_to_ns:
@@ -92,7 +93,7 @@ class Sequencer:
     def due(self) -> list[Entry]:
         """Return the next events of one time whose time has come, or that there is no room for; empty if none are."""
         buffer, lateness_ns = self._buffer, self._lateness_ns
-        if lateness_ns is not None and buffer and buffer[0][0] < self._newest_ns - lateness_ns:
+        if lateness_ns is not None and buffer and buffer[0][0] < self.newest_ns - lateness_ns:
             return self._release()
         if self._bytes > self._memory:
             self._make_heap()

@@ -155,6 +155,39 @@ class Translator(Generic[S]):
             flow.synthetic,
         )
 
+    def pending(self, flow: Flow) -> S:
+        """Return a flow that is open as a span inside the one that is still to come.
+
+        It has an id of its own: Jaeger shows two spans of one id, and Tempo keeps the first.
+        """
+        opener = flow.opener
+        attributes: Attributes = {names.FLOW_TYPE: flow.rule.kind, names.FLOW_PENDING: True}
+        if flow.violations:
+            attributes[names.FLOW_VIOLATIONS] = list(flow.violations)
+        context_attributes(attributes, opener)
+        if not flow.synthetic:
+            attributes[names.START_MID] = opener.mid
+            object_attributes(attributes, opener)
+            open_attributes(attributes, opener, is_job=flow.rule.kind == "job")
+        self._fit(attributes, opener)
+        self._tally.spans += 1
+        return self._form.span(
+            flow.trace_id,
+            span_of(flow.trace_id, f"{flow.rule.kind} pending", opener),
+            flow.span_id,
+            flow.rule.kind,
+            SpanKind.INTERNAL,
+            flow.start_ns,
+            flow.start_ns + 1,
+            self._resource(opener),
+            attributes,
+            (),
+            (),
+            StatusCode.UNSET,
+            "",
+            False,  # noqa: FBT003 - as above
+        )
+
     def _segment_span(self, segment: FlowSegment) -> S:
         flow, inside, number, trace_id = segment.flow, segment.events, segment.number, segment.trace_id
         in_place = trace_id == flow.trace_id

@@ -10,6 +10,7 @@ import typer
 from sunbird_otel.cli._exits import Exit, run
 from sunbird_otel.cli._options import (
     DESTINATION,
+    LIVE,
     ConfigOption,
     Files,
     IdleGapOption,
@@ -81,6 +82,8 @@ def _all_commands(
     "   sends to a Collector, Jaeger or Tempo; so does OTEL_EXPORTER_OTLP_ENDPOINT, with its headers\n\n"
     " [cyan]kcat -C -e -t telemetry.unique | sunbird-otel replay - --lateness 36h --report counts.json[/cyan]\n\n"
     "   reads a pipe in bounded time and memory, and keeps the accounts\n\n"
+    " [cyan]sunbird-otel replay telemetry.log --follow --pending[/cyan]\n\n"
+    "   reads on as the file grows, and shows flows that are still open\n\n"
     " [cyan]sunbird-otel replay sunbird-otel.undelivered/*.jsonl[/cyan]\n\n"
     "   sends again, as they are, the requests that a receiver did not take\n\n" + _ENVIRONMENT
 )
@@ -147,6 +150,30 @@ def replay(
             metavar="DURATION",
             help="Wait so long for a receiver that does not answer, 60s if not given.",
             rich_help_panel=DESTINATION,
+        ),
+    ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option(
+            "--follow",
+            help="Read on as the file grows, also when it is rotated, until Ctrl-C or SIGTERM. The lateness is 10s "
+            "then, if none is given.",
+            rich_help_panel=LIVE,
+        ),
+    ] = False,
+    pending: Annotated[
+        bool,
+        typer.Option(
+            "--pending", help="With --follow: show flows that are still open, by a span of 1 ns.", rich_help_panel=LIVE
+        ),
+    ] = False,
+    pending_after: Annotated[
+        str | None,
+        typer.Option(
+            "--pending-after",
+            metavar="DURATION",
+            help="Show a flow when it has been open for so long, 10s if not given.",
+            rich_help_panel=LIVE,
         ),
     ] = None,
     memory: MemoryOption = None,

@@ -10,17 +10,19 @@ from sunbird_otel._document import Lines
 from sunbird_otel._findings import Finding
 from sunbird_otel._form import Form, S
 from sunbird_otel._rules import Rules
-from sunbird_otel.cli._exits import Exit
+from sunbird_otel.cli._exits import Exit, stop_on_signals
+from sunbird_otel.cli._live import live_clock
 from sunbird_otel.cli._screen import tell
 from sunbird_otel.cli._settings import STDIO
 from sunbird_otel.errors import ConfigError, SourceError
-from sunbird_otel.sources import files
+from sunbird_otel.sources import files, growing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any, TypeAlias
 
     from sunbird_otel._findings import Position
+    from sunbird_otel.cli._live import Live
     from sunbird_otel.cli._progress import Progress
     from sunbird_otel.cli._settings import Settings
     from sunbird_otel.sources.files import Document
@@ -64,6 +66,10 @@ class Intake(Generic[S]):
     ) -> None:
         if list(paths).count(STDIO) > 1:
             raise ConfigError(f"the standard input ({STDIO}) can be read once only; it is named twice.")
+        if settings.follow and len(paths) > 1:
+            raise ConfigError(
+                f"--follow reads one input without an end; {len(paths)} are named. Start one run for each."
+            )
         self.unreadable = False
         self._paths = paths
         self._limits = settings.max
@@ -75,6 +81,7 @@ class Intake(Generic[S]):
         self._first_refusal: Finding | None = None
         self._refusals = 0
         self._holds_telemetry = False
+        self._live = live_clock(settings)
         self.bridge = Pipeline(
             form,
             rules=Rules.load(*settings.rules),
@@ -87,6 +94,7 @@ class Intake(Generic[S]):
             limits=settings.max,
             on_finding=self._note,
             on_event=on_event,
+            pending=settings.pending,
         )
 
     @property
@@ -95,10 +103,13 @@ class Intake(Generic[S]):
         return Exit.UNREADABLE if self.unreadable else Exit.DONE
 
     def signals(self) -> Iterator[list[S]]:
-        """Read all inputs, then close what is open; yield the signals as they become complete, never an empty list."""
+        """Read all inputs, then close what is open; yield the signals as they become complete.
+
+        A list is empty only when an input is followed and there is nothing new for now.
+        """
         for path in self._paths:
             try:
-                yield from self._read(path)
+                yield from self._read(path) if self._live is None else self._follow(path, self._live)
             except SourceError as error:
                 self.unreadable = True
                 tell(str(error))
@@ -124,6 +135,20 @@ class Intake(Generic[S]):
         accepted = bridge.tally.received - bridge.tally.rejected > accepted_before
         if take is None and not accepted and not self._holds_telemetry:
             self._say_why_nothing(path, count)
+
+    def _follow(self, path: str, live: Live) -> Iterator[list[S]]:
+        """Read an input that grows until somebody stops it; an empty list tells that there is nothing new for now."""
+        self._progress.begin(path)
+        with stop_on_signals() as stop:
+            for item in growing.follow(path, limits=self._limits, on_progress=self._advance, stopped=stop.is_set):
+                newest_ns = self.bridge.newest_ns
+                signals = self._feed(item) if item is not None else self.bridge.advance(live.now(newest_ns))
+                if live.pending_after_ns is not None:
+                    signals += self.bridge.pending(live.last(newest_ns) - live.pending_after_ns)
+                if signals or item is None:
+                    yield signals
+        if stop.is_set():
+            tell("stopped; flows that are open are written as unfinished.")
 
     def _feed(self, item: Lines | Document | Finding) -> list[S]:
         if isinstance(item, Lines):

@@ -9,6 +9,7 @@ import typer
 BRIDGE: Final = "How flows are built"
 DESTINATION: Final = "Where the output goes"
 BOUNDS: Final = "Bounds"
+LIVE: Final = "Live input"
 Files = Annotated[
     list[str],
     typer.Argument(

@@ -92,6 +92,7 @@ class _Run:
             letters, earlier="keep" if settings.dead_letter or not settings.output else "replace"
         )
         self.intake = Intake(paths, settings, self._sink.form, progress, on_finding=self._keep, divert=self._requests)
+        self._follows = settings.follow
         self._passed_on: dict[str, int] = {}
         self._stopped_by = ""
         self._complete = False
@@ -101,6 +102,8 @@ class _Run:
         try:
             for signals in self.intake.signals():
                 self._sink.write(signals)
+                if self._follows:  # who looks at a live run wants to see it now
+                    self._sink.flush()
         except SinkError as error:
             tell(str(error))
             self._give_up()

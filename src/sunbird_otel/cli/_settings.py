@@ -7,7 +7,7 @@ Each setting has one key, that of its option without the dashes: ``--idle-gap``,
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
@@ -32,6 +32,8 @@ ALL: Final = "all"
 
 STDIO: Final = "-"
 """The file name that means the standard input or output."""
+
+_LIVE_LATENESS_NS: Final = 10 * 10**9
 
 _YES: Final = frozenset({"1", "true", "yes", "on"})
 _NO: Final = frozenset({"0", "false", "no", "off"})
@@ -61,6 +63,9 @@ class Settings:
     undelivered: str | None = None
     retry_for: int = 60 * 10**9
     report: str | None = None
+    follow: bool = False
+    pending: bool = False
+    pending_after: int = 10 * 10**9
     quiet: bool = False
 
 
@@ -95,7 +100,7 @@ def read_settings(options: Mapping[str, Any], environ: Mapping[str, str]) -> Set
         if (found := _choose(field.name, options, environ, file)) is not None
     }
     _settle_destination(given)
-    return Settings(**{name: _parsed(found, _PARSERS[name]) for name, found in given.items()})
+    return _live(Settings(**{name: _parsed(found, _PARSERS[name]) for name, found in given.items()}), given)
 
 
 def _choose(
@@ -152,6 +157,30 @@ def _settle_destination(given: dict[str, Given]) -> None:
         else:
             del given["output"]
             output = None
+
+
+def _live(settings: Settings, given: Mapping[str, Given]) -> Settings:
+    """Fill in what following a file needs, and refuse what makes no sense with it or without."""
+    if not settings.follow:
+        if settings.pending:
+            raise ConfigError(
+                f"{given['pending'].where}: only a run that follows its input can show flows that are still open; "
+                "give --follow, too."
+            )
+        return settings
+    if settings.pending and settings.policy == "reject":
+        raise ConfigError(
+            f"{given['pending'].where}: under the policy reject a flow that is open may yet be kept from the output, "
+            "so that it cannot be shown; choose annotate or repair."
+        )
+    if "lateness" not in given:
+        return replace(settings, lateness=_LIVE_LATENESS_NS)
+    if settings.lateness is None:
+        raise ConfigError(
+            f"{given['lateness'].where}: expected a duration together with --follow, since all waits for the end of "
+            f"the input; found {ALL!r}."
+        )
+    return settings
 
 
 def _parsed(found: Given, parse: Callable[[object], T]) -> T:
@@ -256,6 +285,9 @@ _PARSERS: Final[dict[str, Callable[[object], Any]]] = {
     "undelivered": _text,
     "retry_for": _duration,
     "report": _text,
+    "follow": _flag,
+    "pending": _flag,
+    "pending_after": _duration,
     "quiet": _flag,
 }
 

@@ -16,6 +16,7 @@ from sunbird_otel.errors import SourceError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
+    from io import BufferedReader
 
     from sunbird_otel._findings import Finding
     from sunbird_otel._limits import Limits
@@ -75,7 +76,7 @@ def read(
     """
     name = "standard input" if path == STDIN else path
     framer = Framer(limits, name)
-    with _open(path, name) as file:
+    with _closing(path, open_input(path, name)) as file:
         try:
             for piece in _pieces(_chunks(file, on_progress), limits):
                 yield from framer.feed(piece)
@@ -94,12 +95,21 @@ def size(path: str) -> int | None:
         return None
 
 
-def _open(path: str, name: str) -> AbstractContextManager[_Reader]:
-    """Open ``path`` for reading, or say why that cannot be."""
+def _closing(path: str, file: BufferedReader) -> AbstractContextManager[BufferedReader]:
+    """Close ``file`` in the end, unless it is the standard input, which is the caller's."""
+    return nullcontext(file) if path == STDIN else file
+
+
+def open_input(path: str, name: str) -> BufferedReader:
+    """Open ``path`` for reading.
+
+    Raises:
+        SourceError: when that cannot be; the text says why, of the input ``name``.
+    """
     if path == STDIN:
         if sys.stdin is None or sys.stdin.closed:
             raise SourceError("standard input is closed. Name a file, or pipe one in.")
-        return nullcontext(cast("_Reader", sys.stdin.buffer))
+        return cast("BufferedReader", sys.stdin.buffer)
     try:
         return Path(path).open("rb")
     except FileNotFoundError as error:

@@ -91,6 +91,15 @@ class FileSink:
         for request in requests:
             self._write(request.kind, to_json(request), request.items)
 
+    def flush(self) -> None:
+        """Write what is buffered.
+
+        Raises:
+            SinkError: When the disk takes no more.
+        """
+        for kind, line, items in self._batcher.rest():
+            self._write(kind, line, items)
+
     def close(self) -> SinkReport:
         """Write what is buffered and put the files in place.
 
@@ -101,8 +110,7 @@ class FileSink:
             raise self._failure
         if self._closed:
             return self._report
-        for kind, line, items in self._batcher.rest():
-            self._write(kind, line, items)
+        self.flush()
         try:
             for file in self._files.values():
                 file.sync()

@@ -89,6 +89,15 @@ class OtlpSink:
             for part in limited(request, self._settings.max_bytes):
                 self._put(part)
 
+    def flush(self) -> None:
+        """Hand what is buffered to the sender.
+
+        Raises:
+            SinkError: When nothing can be delivered and nothing kept.
+        """
+        for kind, body, items in self._batcher.rest():
+            self._put(Request(kind, body, items))
+
     def close(self) -> SinkReport:
         """Send the rest and wait for it, as long as an outage may last and the queue may take; then keep what is left.
 
@@ -98,8 +107,7 @@ class OtlpSink:
         if not self._closed:
             timeout = max(destination.timeout for destination in self._settings.destinations.values())
             try:
-                for kind, body, items in self._batcher.rest():
-                    self._put(Request(kind, body, items))
+                self.flush()
             finally:
                 self._end(self._settings.retry_seconds + timeout * (self._settings.queue + 1))
         if failure := self._failure():
