@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from os import urandom
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import SchemaValidator
@@ -17,6 +17,8 @@ from sunbird_otel.schema import MODELS, Refusal, validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from pydantic_core import CoreConfig
 
     from sunbird_otel.emit._context import Scope
     from sunbird_otel.emit._refused import Faults
@@ -71,7 +73,9 @@ def _check(model: type[BaseModel]) -> Callable[[Any], object]:
     """Return what raises for values that ``model`` refuses, without making the model where that adds nothing."""
     schema: Any = model.__pydantic_core_schema__
     if schema["type"] == "model" and schema["schema"]["type"] == "model-fields" and not _EXTRAS & schema.keys():
-        return SchemaValidator(schema["schema"], schema.get("config")).validate_python
+        # By Sunbird's names alone: an event has no others.
+        config = {**schema.get("config", {}), "validate_by_name": False}
+        return SchemaValidator(schema["schema"], cast("CoreConfig", config)).validate_python
     return model.__pydantic_validator__.validate_python
 
 
