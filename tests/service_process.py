@@ -20,7 +20,7 @@ from otlp_receivers import HttpReceiver
 from sunbird_otel import names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 FOLDER = Path(__file__).resolve().parent / "services"
 TIMEOUT = 20
@@ -42,6 +42,7 @@ class ReceivedSpan:
         self.span_id = bytes(message.span_id).hex()
         self.parent = bytes(message.parent_span_id).hex()
         self.attributes = _plain(message.attributes)
+        self.events: list[str] = [event.name for event in message.events]
         self.links = {_plain(link.attributes)[names.LINK_TYPE]: int.from_bytes(link.trace_id) for link in message.links}
 
 
@@ -87,8 +88,9 @@ def variables_for(receiver: HttpReceiver, **more: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a program that has ended wrote and exported."""
+    """What a program that has ended wrote and exported: ``every`` span, and ``spans`` by name."""
 
+    every: list[ReceivedSpan]
     spans: dict[str, ReceivedSpan]
     output: str
     errors: str
@@ -106,14 +108,20 @@ def run_program(program: str, **variables: str) -> Done:
             timeout=TIMEOUT,
             check=True,
         )
-        return Done({span.name: span for span in received(receiver)}, done.stdout, done.stderr)
+        every = received(receiver)
+        return Done(every, {span.name: span for span in every}, done.stdout, done.stderr)
 
 
 class Service:
-    """A program of :data:`FOLDER`, or another one that writes its port first, under ``opentelemetry-instrument``."""
+    """A program of :data:`FOLDER`, or another one that writes its port first, under ``opentelemetry-instrument``.
 
-    def __init__(self, program: Path, **variables: str) -> None:
+    With ``arguments`` it is started by itself, with these.
+    """
+
+    def __init__(self, program: Path, arguments: Sequence[str] | None = None, **variables: str) -> None:
         self.receiver = HttpReceiver()
+        python = [sys.executable, str(program)]
+        self._command = [str(_INSTRUMENT), *python] if arguments is None else [*python, *arguments]
         self._program = program
         self._variables = variables
         self.errors = ""
@@ -121,7 +129,7 @@ class Service:
     def __enter__(self) -> Self:
         self.receiver.__enter__()
         self._process = subprocess.Popen(
-            [str(_INSTRUMENT), sys.executable, str(self._program)],
+            self._command,
             cwd=self._program.parent,
             env=variables_for(self.receiver, **self._variables),
             stdout=subprocess.PIPE,

@@ -88,7 +88,10 @@ EDGES: dict[str, tuple[set[str], set[str]]] = {
     # The settings are the commands': the same words, read by the same code.
     "plugin": ({"opentelemetry"}, {"cli"}),
     # The plugin's id generator, so that a service's spans have the ids that a replay of its events derives.
-    "emit": ({"confluent_kafka", "opentelemetry", "orjson", "pydantic", "urllib3"}, {"plugin", "schema", "sinks"}),
+    "emit": (
+        {"confluent_kafka", "opentelemetry", "orjson", "pydantic", "pydantic_core", "urllib3"},
+        {"plugin", "schema", "sinks"},
+    ),
     # The fixtures hold an emitter, enforce nesting as the plugin does, and mark spans as the pictures do.
     "testing": ({"opentelemetry", "pytest"}, {"emit", "plugin", "schema", "view"}),
 }

@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import math
 import os
 import re
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from schema_events import FULL
+from pydantic import ValidationError
+from schema_events import FULL, full, paths, with_value, without
 from telling import CONTENT, PDATA, FakeClock, Teller
 
 from sunbird_otel.emit import MemoryTransport, Telemetry, TelemetryError
+from sunbird_otel.emit._writer import _CHECKS
 from sunbird_otel.errors import ConfigError, SunbirdOtelError
-from sunbird_otel.schema import Actor, Metric, Object, Pdata, Question, Target, validate
+from sunbird_otel.schema import MODELS, Actor, Metric, Object, Pdata, Question, Target, validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -556,3 +560,29 @@ def test_the_system_s_clock_is_the_default() -> None:
     Telemetry(pdata=PDATA, channel="c", env="e", transport=memory).interrupt(type="resume")
     assert before <= memory.events[0]["ets"] <= time.time_ns() // 1_000_000
     assert type(memory.events[0]["ets"]) is int
+
+
+# --- The quick look at edata ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("eid", sorted(MODELS))
+def test_edata_is_judged_as_by_its_model(eid: str) -> None:
+    model: Any = MODELS[eid].model_fields["edata"].annotation
+    edata = full(eid)["edata"]
+    tried: list[Any] = [edata, {**edata, "no such field": 1}, {}, None]
+    for path in paths(edata):
+        others: tuple[object, ...] = ("", 1, -1.5, True, None, [], {}, math.nan)
+        tried += [with_value(edata, path, value) for value in others]
+        tried.append(without(edata, path))
+    found = [_accepts(_CHECKS[eid], one) for one in tried]
+    assert found == [_accepts(partial(model.model_validate, by_alias=True, by_name=False), one) for one in tried]
+    assert found[0]
+    assert False in found
+
+
+def _accepts(check: Callable[[Any], object], value: object) -> bool:
+    try:
+        check(value)
+    except ValidationError:
+        return False
+    return True

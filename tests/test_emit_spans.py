@@ -327,3 +327,46 @@ def test_a_span_that_the_sampler_drops_still_is_a_flow() -> None:
     assert len({event["context"]["sid"] for event in teller.events}) == 1
     assert session.span.get_span_context().trace_id == play.span.get_span_context().trace_id
     assert teller.telemetry.faults == {}
+
+
+# --- Span events that the SDK need not look at again ----------------------------------------------------------------
+
+
+def test_events_are_as_the_sdk_would_have_added_them() -> None:
+    teller = Teller()
+    with teller.telemetry.start(type="player", object=CONTENT) as flow:
+        flow.share(items=[{"id": "do_1", "type": "Content"}, {"id": "do_2", "type": "Content"}], dir="Out")
+    (share,) = teller.exporter.get_finished_spans()[0].events
+    public = TracerProvider().get_tracer("x").start_span("x")
+    public.add_event(share.name, share.attributes, share.timestamp)
+    (same,) = getattr(public, "events")  # noqa: B009 - not in the type
+    assert dict(share.attributes or {}) == dict(same.attributes)
+    assert (share.attributes or {})[names.SHARE_ITEM_IDS] == ("do_1", "do_2")
+    assert (share.name, share.timestamp, share.dropped_attributes) == (same.name, same.timestamp, 0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "found"),
+    [
+        ({"max_attribute_length": 3}, {"sunbird.interact.type": "TOU", "sunbird.interact.id": "b"}),
+        ({"max_event_attributes": 1}, {"sunbird.interact.id": "b"}),
+    ],
+)
+def test_the_service_s_own_limits_are_kept(limits: dict[str, int], found: dict[str, str]) -> None:
+    teller = Teller(tracer_provider=TracerProvider(span_limits=SpanLimits(**limits)))
+    with teller.telemetry.start(type="session") as flow:
+        flow.interact(type="TOUCH", id="b")
+    (event,) = teller.exporter.get_finished_spans()[0].events
+    assert found.items() <= dict(event.attributes or {}).items()
+    assert len(event.attributes or {}) == (1 if "max_event_attributes" in limits else 3)
+    assert event.dropped_attributes == (2 if "max_event_attributes" in limits else 0)
+
+
+def test_an_event_after_the_end_is_dropped_as_the_sdk_does() -> None:
+    teller = Teller()
+    flow = teller.telemetry.start(type="session")
+    flow.span.end()
+    flow.interact(type="TOUCH", id="b")
+    flow.end()
+    assert teller.exporter.get_finished_spans()[0].events == ()
+    assert teller.telemetry.faults == {}

@@ -122,6 +122,29 @@ def test_another_id_generator_is_respected() -> None:
     assert done.spans[REQUEST].parent != ""
 
 
+def test_many_events_are_divided_and_open_flows_told() -> None:
+    long = run_program(
+        "long_flow.py",
+        SUNBIRD_OTEL_SPAN_EVENTS="100",
+        SUNBIRD_OTEL_ATTRIBUTE_BYTES="1KiB",
+        SUNBIRD_OTEL_PENDING="true",
+        SUNBIRD_OTEL_PENDING_AFTER="0s",
+    )
+    parts = {
+        (span.name, span.attributes.get(names.FLOW_SEGMENT), names.FLOW_PENDING in span.attributes): span
+        for span in long.every
+    }
+    assert {key: len(span.events) for key, span in parts.items()} == {
+        ("session", None, True): 0,
+        ("session segment", 1, False): 100,
+        ("session segment", 2, False): 100,
+        ("session", None, False): 50,
+    }
+    whole = parts["session", None, False]
+    assert {span.parent for span in long.every} == {"", whole.span_id}
+    assert (len(whole.attributes["text"]), whole.attributes[names.TRUNCATED]) == (1024, ["text"])
+
+
 # --- Another configurator ----------------------------------------------------------------------------------------
 
 
@@ -190,6 +213,40 @@ def test_settings_are_read_from_an_environment() -> None:
     found = settings.read({"SUNBIRD_OTEL_POLICY": "repair", "SUNBIRD_OTEL_MAX_OPEN_FLOWS": "1,000"})
     assert (found.policy, found.max_open_flows, found.trace_scope, found.rules) == ("repair", 1000, "session", ())
     assert found.load_rules().profile == "standard"
+
+
+def test_settings_of_what_is_written() -> None:
+    usual = settings.read({}).writing
+    assert usual == {
+        "span_events": 2000,
+        "span_bytes": 1_500_000,
+        "attribute_bytes": 65_536,
+        "pending": False,
+        "pending_after": 10.0,
+    }
+    given = {
+        "SUNBIRD_OTEL_SPAN_EVENTS": "1,000",
+        "SUNBIRD_OTEL_SPAN_BYTES": "1MiB",
+        "SUNBIRD_OTEL_ATTRIBUTE_BYTES": "2048",
+        "SUNBIRD_OTEL_PENDING": "True",
+        "SUNBIRD_OTEL_PENDING_AFTER": "1m",
+    }
+    assert [*settings.read(given).writing.values()] == [1000, 1 << 20, 2048, True, 60.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("SPAN_EVENTS", "many", "expected a whole number from 1, such as 1,000,000; found 'many'"),
+        ("SPAN_BYTES", "0", "expected a whole number of bytes"),
+        ("ATTRIBUTE_BYTES", "2 keys", "expected a whole number of bytes"),
+        ("PENDING", "perhaps", "expected true or false; found 'perhaps'"),
+        ("PENDING_AFTER", "soon", "expected a whole number and a unit"),
+    ],
+)
+def test_wrong_settings_of_what_is_written(name: str, value: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=f"the environment variable SUNBIRD_OTEL_{name}: {told}"):
+        settings.read({f"SUNBIRD_OTEL_{name}": value})
 
 
 def test_a_wrong_setting_names_its_place() -> None:

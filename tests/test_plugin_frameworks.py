@@ -19,14 +19,16 @@ from sunbird_otel import names
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FRAMEWORKS = ("fastapi", "starlette", "flask", "django")
+FRAMEWORKS = ("fastapi", "starlette", "flask", "django", "django_asgi")
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 FOREIGN_TRACE = 0x0AF7651916CD43DD8448EB211C80319C
 
 
 @pytest.fixture(scope="module", params=FRAMEWORKS)
 def service(request: pytest.FixtureRequest) -> Iterator[Service]:
-    with Service(FOLDER / f"{request.param}_service.py") as running:
+    program = f"{request.param}_service"
+    django = {"DJANGO_SETTINGS_MODULE": program} if "django" in program else {}
+    with Service(FOLDER / f"{program}.py", **django) as running:
         yield running
 
 
@@ -97,3 +99,10 @@ def test_the_headers_go_on_to_the_next_service(fastapi: Service, library: str) -
     own = {"X-Request-ID": "of-the-service"} if library == "httpx" else {}
     assert {name: arrived.get(name.lower()) for name in headers} == {**headers, **own}
     assert arrived["traceparent"].split("-")[1] == f"{span.trace_id:032x}"
+
+
+def test_a_blocking_view_of_an_asgi_service_is_a_request_like_any() -> None:
+    with Service(FOLDER / "django_asgi_service.py", DJANGO_SETTINGS_MODULE="django_asgi_service") as running:
+        span = running.get("/blocking/session", headers_of(MOBILE))
+    assert span.trace_id in client_traces(MOBILE)
+    assert span.attributes[names.SESSION_ID] == MOBILE.sid

@@ -87,6 +87,13 @@ FLOW_SEGMENT: Final = _name(
 FLOW_SEGMENTS: Final = _name(
     "sunbird.flow.segments", _FLOW, "int", "how many such parts precede the events of this span", "flow engine"
 )
+FLOW_LOST_EVENTS: Final = _name(
+    "sunbird.flow.lost_events",
+    _FLOW,
+    "int",
+    "span events that OpenTelemetry's SDK had dropped for its limit before the plugin saw the span",
+    "plugin",
+)
 START_MID: Final = _name("sunbird.start.mid", _FLOW, "string", "the opening event", "START mid")
 END_MID: Final = _name("sunbird.end.mid", _FLOW, "string", "the END that closed it", "END mid")
 MID: Final = _name("sunbird.mid", "span, span event", "string", "the one event it stands for", "mid")

@@ -5,7 +5,7 @@ The questions are those of :mod:`sunbird_otel._placing`, asked of the flows arou
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sunbird_otel import names
 from sunbird_otel._fields import context_attributes, error_text, event_attributes, event_name
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sunbird_otel._signals import Attributes
     from sunbird_otel.emit._runs import Runs
     from sunbird_otel.emit._tracer import Tracer
-    from sunbird_otel.emit._track import Track
+    from sunbird_otel.emit._track import Segment, Track
 
 
 class Placing:
@@ -152,13 +152,24 @@ class Placing:
         with track.lock:
             if track.closed or track.generation != generation():
                 return False
+            taker: Track | Segment = track
             if track.events < track.capacity:
                 track.events += 1
-                span = track.span
             else:
-                span = self._tracer.segment(track, event)
-            span.add_event(event_name(event), attributes, event.ets_ns)
-            if event.eid == "ERROR" and not (track.failed and span is track.span):
-                track.failed = track.failed or span is track.span
-                fail(span, error_text(event))
+                taker = self._tracer.segment(track, event)
+            taker.add(_name(event), attributes, event.ets_ns)
+            if event.eid == "ERROR" and not (track.failed and taker is track):
+                track.failed = track.failed or taker is track
+                fail(taker.span, error_text(event))
         return True
+
+
+_NAMES: Final[dict[str, str]] = {}
+
+
+def _name(event: Event) -> str:
+    """Return the name of its span event, made once for each eid: the schemas know few."""
+    name = _NAMES.get(event.eid)
+    if name is None:
+        name = _NAMES[event.eid] = event_name(event)
+    return name

@@ -22,6 +22,7 @@ from sunbird_otel._ids import span_of, trace_of
 from sunbird_otel._measure import measurements
 from sunbird_otel._pairing import read, same_flow
 from sunbird_otel._rules import Closes, Opens
+from sunbird_otel.emit._adding import adder
 from sunbird_otel.emit._fork import renew_after_fork
 from sunbird_otel.emit._meters import Meters
 from sunbird_otel.emit._placing import Placing
@@ -111,7 +112,7 @@ class Spans:
         except Exception as error:  # noqa: BLE001 - the caller's flow goes on without a span
             self._faults.swallowed("tracing", error)
             record = self._record(event, rule, parent)
-            return Track(record, no_span(), {}, around, lane_key(event, rule.scope), 0)
+            return Track(record, no_span(), no_span().add_event, {}, around, lane_key(event, rule.scope), 0)
 
     def close(self, track: Track, event: Event) -> None:
         """End the span of a flow by its END."""
@@ -191,7 +192,7 @@ class Spans:
         )
         know(record, span)
         lane = lane_key(event, rule.scope)
-        track = Track(record, span, attributes, around, lane, capacity(span))
+        track = Track(record, span, adder(span), attributes, around, lane, capacity(span))
         if rule.scope == "producer":
             self._runs.add(track)
         return track

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from opentelemetry import context, trace
@@ -23,7 +24,9 @@ from sunbird_otel._flow import FlowLink
 from sunbird_otel._ids import span_of
 from sunbird_otel._limits import SPAN_EVENTS
 from sunbird_otel._version import __version__
+from sunbird_otel.emit._adding import adder
 from sunbird_otel.emit._track import Segment, Track
+from sunbird_otel.plugin._flow_events import SDK_EVENTS, FlowEvents
 from sunbird_otel.plugin._id_generator import next_ids
 
 if TYPE_CHECKING:
@@ -45,8 +48,7 @@ ROOT: Final = "root"
 Around: TypeAlias = Track | FlowLink | Literal["here", "root"]
 """What a new span stands in."""
 
-_SDK_EVENTS: Final = 128
-"""Events that a span of the SDK holds unless it is told otherwise; beyond them it drops the oldest."""
+_ALL: Final = sys.maxsize
 
 
 class Tracer:
@@ -102,8 +104,8 @@ class Tracer:
                 event.ets_ns if start_ns is None else start_ns,
             )
 
-    def segment(self, track: Track, event: Event) -> Span:
-        """Return the span that takes ``event`` because the flow's own is full; the track must be locked."""
+    def segment(self, track: Track, event: Event) -> Segment:
+        """Return the segment that takes ``event`` because the flow's own is full; the track must be locked."""
         segment = track.segment
         if segment is not None and segment.events >= max(track.capacity, 1):
             segment.span.end(segment.last_ns + 1)
@@ -124,10 +126,10 @@ class Tracer:
                 attributes=attributes,
                 start_ns=event.ets_ns,
             )
-            segment = track.segment = Segment(span)
+            segment = track.segment = Segment(span, adder(span))
         segment.events += 1
         segment.last_ns = max(segment.last_ns, event.ets_ns)
-        return segment.span
+        return segment
 
 
 def no_span() -> Span:
@@ -145,10 +147,13 @@ def know(flow: Flow, span: Span) -> None:
 def capacity(span: Span) -> int:
     """Return how many events go on a span before the next ones get a span of their own.
 
-    The SDK's limit can only be read where no promise holds it; where it is not found there, its default is taken.
+    The SDK's limit can only be read where no promise holds it; where it is not found there, its default is taken. A
+    processor of ours divides the flow by itself.
     """
+    if isinstance(getattr(span, "_events", None), FlowEvents):
+        return _ALL
     limits: Any = getattr(span, "_limits", None)
-    most = getattr(limits, "max_events", _SDK_EVENTS)
+    most = getattr(limits, "max_events", SDK_EVENTS)
     return SPAN_EVENTS if most is None else min(int(most), SPAN_EVENTS)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sunbird_otel._event import Event
     from sunbird_otel._rules import FlowRule
     from sunbird_otel._signals import Attributes
+    from sunbird_otel.emit._adding import Adder
     from sunbird_otel.emit._flow import Flow as HeldFlow
 
 
@@ -29,6 +30,7 @@ class Segment:
     """The span that takes a flow's events once the flow's own span is full."""
 
     span: Span
+    add: Adder
     events: int = 0
     last_ns: int = 0
 
@@ -37,13 +39,14 @@ class Segment:
 class Track:
     """One open flow: the core's record of it, its span, and the flow around the call that opened it.
 
-    ``events`` counts those on the span itself; ``attributes`` are those given so far. ``generation`` tells which
-    process opened it: a child of a fork has a copy of the span that nobody will ever end. ``holder`` is the flow in the
-    hands of the calling code.
+    ``add`` writes an event on the span; ``events`` counts those on it, ``attributes`` are those given so far.
+    ``generation`` tells which process opened it: a child of a fork has a copy of the span that nobody will ever end.
+    ``holder`` is the flow in the hands of the calling code.
     """
 
     flow: Flow
     span: Span
+    add: Adder
     attributes: Attributes
     around: Track | None
     lane: Hashable

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from os import urandom
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import SchemaValidator
 
 from sunbird_otel._event import Event
 from sunbird_otel._limits import Limits
@@ -16,6 +17,8 @@ from sunbird_otel.schema import MODELS, Refusal, validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from pydantic_core import CoreConfig
 
     from sunbird_otel.emit._context import Scope
     from sunbird_otel.emit._refused import Faults
@@ -62,8 +65,22 @@ def _edata_validators() -> dict[str, Callable[[Any], object]]:
         edata = model.model_fields["edata"].annotation
         if not isinstance(edata, type) or not issubclass(edata, BaseModel):  # pragma: no cover - they all are
             raise TypeError(f"the edata of {eid} is no model")
-        validators[eid] = edata.__pydantic_validator__.validate_python
+        validators[eid] = _check(edata)
     return validators
+
+
+def _check(model: type[BaseModel]) -> Callable[[Any], object]:
+    """Return what raises for values that ``model`` refuses, without making the model where that adds nothing."""
+    schema: Any = model.__pydantic_core_schema__
+    if schema["type"] == "model" and schema["schema"]["type"] == "model-fields" and not _EXTRAS & schema.keys():
+        # By Sunbird's names alone: an event has no others.
+        config = {**schema.get("config", {}), "validate_by_name": False}
+        return SchemaValidator(schema["schema"], cast("CoreConfig", config)).validate_python
+    return model.__pydantic_validator__.validate_python
+
+
+_EXTRAS: Final = {"post_init", "strict", "frozen", "extra_behavior"}
+"""What a model may have besides the rules of its fields."""
 
 
 _CHECKS: Final = _edata_validators()
@@ -143,16 +160,15 @@ def _is_valid(eid: str, edata: dict[str, Any]) -> bool:
 
 def _given(edata: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     """Return the fields that are there, and whether any needs a closer look: it holds others, or is a long text."""
-    own: dict[str, Any] = {}
+    own = {field: value for field, value in edata.items() if value is not None}
     nested = False
-    for field, value in edata.items():
-        if value is not None:
-            own[field] = value
-            kind: Any = value.__class__
-            if kind is str:
-                nested = nested or len(value) > _LONG
-            elif kind is float:
-                own[field] = int(value) if value.is_integer() else value
-            elif kind is not int and kind is not bool:
+    for field, value in own.items():
+        kind: Any = value.__class__
+        if kind is str:
+            if len(value) > _LONG:
                 nested = True
+        elif kind is float:
+            own[field] = int(value) if value.is_integer() else value
+        elif kind is not int and kind is not bool:
+            nested = True
     return own, nested

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from sunbird_otel import names
 
@@ -17,23 +17,42 @@ _LIMIT: Final = 10_000
 """Answers of one sort: services have a few dozen, and none may make them without end."""
 
 
+class Place:
+    """Where flows stand: the kinds of a flow and of those around it, itself first, with what the rules say of that.
+
+    ``code`` is what a flow breaks by beginning there, or an empty text; ``inside`` are the places in this one by kind.
+    """
+
+    __slots__ = ("code", "inside", "kinds", "workflows")
+
+    def __init__(self, kinds: tuple[str, ...], code: str) -> None:
+        """Start with nothing asked."""
+        self.kinds = kinds
+        self.code = code
+        self.inside: dict[str, Place] = {}
+        self.workflows: dict[tuple[frozenset[str], frozenset[str]], str] = {}
+
+
 class Answers:
     """Asks the rules once for each combination that occurs."""
 
     def __init__(self, rules: Rules) -> None:
         """Start with nothing asked."""
+        self.outermost = Place((), "")
         self._rules = rules
-        self._codes: dict[tuple[str, tuple[str, ...]], str] = {}
-        self._workflows: dict[tuple[tuple[str, ...], frozenset[str], frozenset[str]], str] = {}
+        self._places = 0
         self._producer: tuple[Resource | None, object, frozenset[str]] = (None, "", frozenset())
 
-    def misplaced(self, rule: FlowRule, around: LiveFlow | None) -> str:
-        """Return the code that a flow of ``rule`` breaks inside ``around``, or an empty text."""
-        key = rule.kind, around.kinds if around is not None else ()
-        code = self._codes.get(key)
-        if code is None:
-            code = _remember(self._codes, key, rule.misplaced(key[1]))
-        return code
+    def place(self, rule: FlowRule, around: Place) -> Place:
+        """Return the place of a flow of ``rule`` directly inside ``around``."""
+        place = around.inside.get(rule.kind)
+        if place is None:
+            if self._places >= _LIMIT:
+                self._places = 0
+                self.outermost.inside.clear()  # open flows keep theirs
+            self._places += 1
+            place = around.inside[rule.kind] = Place((rule.kind, *around.kinds), rule.misplaced(around.kinds))
+        return place
 
     def workflow(self, flow: LiveFlow) -> str:
         """Return the workflow that ``flow`` belongs to, by all that is known now."""
@@ -43,11 +62,14 @@ class Answers:
             if outer.marks is not marks:
                 marks |= outer.marks
             outer = outer.parent
-        key = flow.kinds, flow.kinds_inside, marks
-        workflow = self._workflows.get(key)
+        place = flow.place
+        key = flow.kinds_inside, marks
+        workflow = place.workflows.get(key)
         if workflow is None:
-            kinds = flow.kinds_inside.union(flow.kinds)
-            workflow = _remember(self._workflows, key, self._rules.workflow_of(kinds, marks))
+            if len(place.workflows) >= _LIMIT:
+                place.workflows.clear()
+            workflow = self._rules.workflow_of(flow.kinds_inside.union(place.kinds), marks)
+            place.workflows[key] = workflow
         return workflow
 
     def marks(self, span: ReadableSpan, pid: object) -> frozenset[str]:
@@ -58,10 +80,3 @@ class Answers:
             marks = self._rules.marks_of_producer(service, str(pid))
             self._producer = span.resource, pid, marks
         return marks
-
-
-def _remember(memo: dict[Any, str], key: object, answer: str) -> str:
-    if len(memo) >= _LIMIT:
-        memo.clear()
-    memo[key] = answer
-    return answer

@@ -73,9 +73,10 @@ class OneNesting:
     def __call__(self, span_exporter: SpanExporter, *_: Any, **__: Any) -> SpanProcessor:
         """Return what the provider is to be given for ``span_exporter``."""
         # Whether it is loaded tells the hook whether the rules are kept.
+        from sunbird_otel.plugin._portions import InPortions  # noqa: PLC0415
         from sunbird_otel.plugin._processor import FlowNestingProcessor  # noqa: PLC0415
 
-        self._batches.add_span_processor(BatchSpanProcessor(span_exporter))
+        self._batches.add_span_processor(BatchSpanProcessor(InPortions(span_exporter)))
         if self._begun:
             # The first one feeds this exporter, too; one does nothing.
             return SpanProcessor()
@@ -85,4 +86,5 @@ class OneNesting:
             rules=self._rules,
             policy=self._settings.policy,
             max_open_flows=self._settings.max_open_flows,
+            **self._settings.writing,
         )

@@ -17,9 +17,11 @@ from sunbird_otel._rules import Rules
 from sunbird_otel._told import POLICIES
 from sunbird_otel.errors import ConfigError, SunbirdOtelError
 from sunbird_otel.names import FLOW_END_REASON, FLOW_TYPE, PDATA_PID
+from sunbird_otel.plugin._flow_events import LOST
 from sunbird_otel.plugin._live_flow import LiveFlow, NestingTally, Refused
 from sunbird_otel.plugin._nesting import Nesting
-from sunbird_otel.plugin._rebuild import peek, rebuild
+from sunbird_otel.plugin._portions import export_in_portions
+from sunbird_otel.plugin._rebuild import is_flow, peek, rebuild
 from sunbird_otel.plugin._reject import OnReject, hand_over
 from sunbird_otel.plugin._settings import settings_or_defaults
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
     from sunbird_otel._rules import FlowRule
+    from sunbird_otel.plugin._bounds import Bounds
     from sunbird_otel.plugin._live_flow import Outcome
 
 logger = logging.getLogger(__name__)
@@ -55,6 +58,10 @@ class FlowNestingExporter(SpanExporter):
         rules: ``standard``, ``field``, files, or rules; when absent, as the settings say.
         policy: ``annotate``, ``repair`` or ``reject``; when absent, as the settings say.
         on_reject: Gets what ``reject`` keeps: a function, or an exporter as for ``inner``.
+        span_events: With this many events a span is full; this and the next two as for the processor, and when absent,
+            as the settings say.
+        span_bytes: The same for the bytes of its events.
+        attribute_bytes: A longer attribute value is cut.
 
     Raises:
         ConfigError: An option cannot be used.
@@ -67,8 +74,14 @@ class FlowNestingExporter(SpanExporter):
         rules: Rules | str | Sequence[str] | None = None,
         policy: str | None = None,
         on_reject: OnReject | Inner | None = None,
+        *,
+        span_events: int | None = None,
+        span_bytes: int | None = None,
+        attribute_bytes: int | None = None,
     ) -> None:
         settings = settings_or_defaults()
+        given = {"span_events": span_events, "span_bytes": span_bytes, "attribute_bytes": attribute_bytes}
+        self._bounds = settings.bounds._replace(**{n: v for n, v in given.items() if v is not None}).checked()
         self._policy = settings.policy if policy is None else policy
         if self._policy not in POLICIES:
             raise ConfigError(f"policy: expected one of {', '.join(POLICIES)}; found {self._policy!r}.")
@@ -92,7 +105,7 @@ class FlowNestingExporter(SpanExporter):
         if not kept:
             return SpanExportResult.SUCCESS
         try:
-            return self._inner.export(kept)
+            return export_in_portions(self._inner, kept)
         except Exception:  # noqa: BLE001 - the interface has a word for it
             self._failed("exporter")
             return SpanExportResult.FAILURE
@@ -127,13 +140,13 @@ class FlowNestingExporter(SpanExporter):
             yield "on_reject", self._on_reject
 
     def _judged(self, spans: Sequence[ReadableSpan]) -> Sequence[ReadableSpan]:
-        batch = _Batch(spans, self._rules, self._policy)
+        batch = _Batch(spans, self._rules, self._policy, self._bounds)
         kept: list[ReadableSpan] = []
         for outcome in batch.outcomes():
             if isinstance(outcome, Refused):
-                self._reject([_written(item) for item in outcome.items])
+                self._reject([self._written(item) for item in outcome.items])
             else:
-                kept.append(_written(outcome))
+                kept.append(self._written(outcome))
         with self._lock:
             self.tally.add(batch.nesting.tally)
             news = self.tally.unjudged and "unjudged" not in self._told
@@ -145,6 +158,14 @@ class FlowNestingExporter(SpanExporter):
                 "processor FlowNestingProcessor sees all. Further ones are only counted (tally.unjudged)."
             )
         return kept
+
+    def _written(self, item: LiveFlow | ReadableSpan) -> ReadableSpan:
+        if not isinstance(item, LiveFlow):
+            return item
+        if item.events_lost and "lost" not in self._told:
+            self._told.add("lost")
+            logger.warning(LOST, item.events_lost)
+        return rebuild(item, self._bounds)
 
     def _reject(self, spans: list[ReadableSpan]) -> None:
         try:
@@ -183,8 +204,8 @@ class _Moment(NamedTuple):
 class _Batch:
     """Plays the spans of a batch as if they ran."""
 
-    def __init__(self, spans: Sequence[ReadableSpan], rules: Rules, policy: str) -> None:
-        self.nesting = Nesting(rules, policy, max_open_flows=2 * len(spans), max_held_spans=2 * len(spans))
+    def __init__(self, spans: Sequence[ReadableSpan], rules: Rules, policy: str, bounds: Bounds) -> None:
+        self.nesting = Nesting(rules, policy, bounds, max_open_flows=2 * len(spans), max_held_spans=2 * len(spans))
         self._spans = spans
         self._by_id = {span.context.span_id: span for span in spans if span.context is not None}
         self._starts: dict[int, tuple[int, int]] = {}
@@ -247,8 +268,9 @@ class _Batch:
         return []  # what is around it has ended it before
 
     def _rule(self, span: ReadableSpan, context: SpanContext) -> FlowRule | None:
-        kind = peek(span).get(FLOW_TYPE)
-        if not isinstance(kind, str) or not context.trace_flags.sampled:
+        attributes = peek(span)
+        kind = attributes.get(FLOW_TYPE)
+        if not isinstance(kind, str) or not is_flow(attributes) or not context.trace_flags.sampled:
             return None
         return self.nesting.rules.by_kind.get(kind)
 
@@ -258,11 +280,7 @@ _NOWHERE: Final = Context()
 
 def _unjudged(span: ReadableSpan) -> bool:
     attributes = peek(span)
-    return FLOW_TYPE in attributes and FLOW_END_REASON not in attributes
-
-
-def _written(item: LiveFlow | ReadableSpan) -> ReadableSpan:
-    return rebuild(item) if isinstance(item, LiveFlow) else item
+    return is_flow(attributes) and FLOW_END_REASON not in attributes
 
 
 # --- Options -------------------------------------------------------------------------------------------------------

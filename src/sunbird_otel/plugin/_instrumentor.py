@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import SpanProcessor, SynchronousMultiSpanProcessor
 
 from sunbird_otel._rules import Rules
 from sunbird_otel.errors import ConfigError, SunbirdOtelError
-from sunbird_otel.names import FLOW_END_REASON, SYNTHETIC
+from sunbird_otel.names import FLOW_END_REASON, FLOW_SEGMENT, SYNTHETIC
 from sunbird_otel.plugin._emission import RequestEvents
 from sunbird_otel.plugin._processor import FlowNestingProcessor
 from sunbird_otel.plugin._settings import settings_or_defaults
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import TracerProvider as AnyTracerProvider
 
     from sunbird_otel.plugin._emission import Emitter
-    from sunbird_otel.plugin._settings import PluginSettings
+    from sunbird_otel.plugin._settings import PluginSettings, Writing
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +60,11 @@ class InstrumentorConfiguration:
     telemetry: str | None = None
     emit_access: bool = False
     emit_errors: bool = False
+    span_events: int | None = None
+    span_bytes: int | None = None
+    attribute_bytes: int | None = None
+    pending: bool | None = None
+    pending_after: float | None = None
 
 
 class SunbirdInstrumentor(BaseInstrumentor):  # type: ignore[misc]
@@ -82,13 +87,18 @@ class SunbirdInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         policy: str | None = None,
         emit_access: bool = False,
         emit_errors: bool = False,
+        span_events: int | None = None,
+        span_bytes: int | None = None,
+        attribute_bytes: int | None = None,
+        pending: bool | None = None,
+        pending_after: float | None = None,
         **kwargs: Any,
     ) -> None:
         """Have the nesting rules kept, requests joined to sessions and, when asked, requests told as Sunbird events.
 
         Call it when the provider has its exporters, and before the instrumentations of frameworks. A provider that
-        the configurator or the hook of ``opentelemetry-instrument`` has seen to stays as they left it, unless rules,
-        policy or the provider itself are given.
+        the configurator or the hook of ``opentelemetry-instrument`` has seen to stays as they left it, unless the
+        provider itself or one of the options about flows is given.
 
         Args:
             tracer_provider: Where it is wired in; None: the global one.
@@ -97,6 +107,11 @@ class SunbirdInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             policy: ``annotate``, ``repair`` or ``reject``; None: as the settings say.
             emit_access: Tell each HTTP server span as LOG of type api_access.
             emit_errors: Tell each exception that such a span has recorded as ERROR.
+            span_events: This and the following as for :class:`FlowNestingProcessor`; None: as the settings say.
+            span_bytes: Bytes of the events of one span.
+            attribute_bytes: Bytes of one attribute value.
+            pending: Tell flows while they are open.
+            pending_after: Seconds for which a flow is open before that.
             kwargs: What OpenTelemetry's own loader says.
 
         Raises:
@@ -110,6 +125,13 @@ class SunbirdInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             policy=policy,
             emit_access=emit_access,
             emit_errors=emit_errors,
+            writing={
+                "span_events": span_events,
+                "span_bytes": span_bytes,
+                "attribute_bytes": attribute_bytes,
+                "pending": pending,
+                "pending_after": pending_after,
+            },
             **kwargs,
         )
 
@@ -125,11 +147,12 @@ class SunbirdInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             )
             return
         rules, policy = kwargs["rules"], kwargs["policy"]
+        writing = {name: value for name, value in kwargs["writing"].items() if value is not None}
         with ExitStack() as undo:
-            if rules is not None or policy is not None or given is not None or not is_settled(provider):
+            if (rules, policy, given) != (None, None, None) or writing or not is_settled(provider):
                 settings = settings_or_defaults()
-                nesting = _nesting(settings, rules, policy)
-                _enforce(provider, nesting, undo)
+                wanted = settings.writing | cast("Writing", writing)
+                _enforce(provider, _nesting(settings, rules, policy), wanted, undo)
                 _join(provider, settings.trace_scope, undo)
             if client is not None:
                 events = RequestEvents(client, access=kwargs["emit_access"], errors=kwargs["emit_errors"])
@@ -155,7 +178,8 @@ class _Stage(SynchronousMultiSpanProcessor):
         """Hand ``span`` on, unless it is the early copy of one that will come itself."""
         if self.released:
             attributes = span.attributes or {}
-            if attributes.get(FLOW_END_REASON) == _DRAIN and SYNTHETIC not in attributes:
+            early = attributes.get(FLOW_END_REASON) == _DRAIN and SYNTHETIC not in attributes
+            if early or FLOW_SEGMENT in attributes:
                 return
         super().on_end(span)
 
@@ -165,12 +189,12 @@ class _Stage(SynchronousMultiSpanProcessor):
             super().shutdown()
 
 
-def _enforce(provider: TracerProvider, nesting: tuple[Rules, str], undo: ExitStack) -> None:
+def _enforce(provider: TracerProvider, nesting: tuple[Rules, str], writing: Writing, undo: ExitStack) -> None:
     """Put the processor that keeps the rules before those that ``provider`` has."""
     present = processors_of(provider)
     if present is None:
         # Beside the others it sees what they see, and changes nothing for them.
-        watch = FlowNestingProcessor(SpanProcessor(), *nesting)
+        watch = FlowNestingProcessor(SpanProcessor(), *nesting, **writing)
         provider.add_span_processor(watch)
         undo.callback(watch.shutdown)
         logger.warning(
@@ -189,7 +213,7 @@ def _enforce(provider: TracerProvider, nesting: tuple[Rules, str], undo: ExitSta
         )
         return
     stage = _Stage()
-    nester = FlowNestingProcessor(stage, *nesting)
+    nester = FlowNestingProcessor(stage, *nesting, **writing)
 
     def put_before(held: tuple[SpanProcessor, ...]) -> tuple[SpanProcessor, ...]:
         for processor in held:

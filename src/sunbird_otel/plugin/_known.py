@@ -56,6 +56,8 @@ class KnownSpans:
         if not tree.open:
             while tree.ids:
                 self._outlive(tree.ids.popleft(), unseen=flow.unseen)
+        elif len(self.nodes) > _WITH_OPEN_FLOWS and tree.ids:
+            self.nodes.pop(tree.ids.popleft(), None)
 
     def _outlive(self, span_id: int, *, unseen: bool) -> None:
         """Decide what is still worth knowing of a span when no flow around it is open."""

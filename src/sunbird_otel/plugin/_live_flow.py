@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
     from sunbird_otel._rules import FlowRule
+    from sunbird_otel.plugin._answers import Place
+    from sunbird_otel.plugin._flow_events import FlowEvents
 
     Node: TypeAlias = "LiveFlow | EndedFlow"
     """What is known of a flow by the id of its span, or of a span inside it."""
@@ -37,29 +39,43 @@ class Tree:
         self.ids: deque[int] = deque()
 
 
+_NO_FLOWS: Final[list[LiveFlow]] = []
+_NO_TEXTS: Final[list[str]] = []
+_NO_ITEMS: Final[list[Item]] = []
+
+
 class LiveFlow:
     """A flow whose span this process has started, or that repair has made. Times are nanoseconds.
 
     ``parent`` is the flow around it, ``observed`` the one that was found around it, ``above`` the span that is written
     as its parent (which need not be a flow). ``span`` is what it is written from; of a made flow, the span that needed
-    it. ``kinds`` are those of its lineage, itself first.
+    it. ``place`` has the kinds of its lineage. ``kept`` are the events of its span while that runs, ``left`` those that
+    have been judged and are still to be written, ``events`` those that are written with it.
 
     ``unseen`` tells that what is around it begins outside this process. ``foreign`` is a flow of the process that
     this one was forked from; ``waiting`` one that has ended, and is written when what repair has put into it ends.
     """
 
-    # One is made for every flow span, on the caller's time: what seldom changes is no work then.
-    kinds: tuple[str, ...] = ()
+    # One is made for every flow span, on the caller's time: what seldom changes is no work then. The lists here are
+    # empty and stay so: whoever has something to add puts a list of the flow's own in their place.
+    children: list[LiveFlow] = _NO_FLOWS
+    violations: list[str] = _NO_TEXTS
+    repairs: list[str] = _NO_TEXTS
+    held: list[Item] = _NO_ITEMS
     marks: frozenset[str] = frozenset()
     kinds_inside: frozenset[str] = frozenset()
     unseen: bool = False
     synthetic: bool = False
     foreign: bool = False
     waiting: bool = False
+    kept: FlowEvents | None = None
     attributes: dict[str, Any] | None = None
+    left: Sequence[Event] = ()
     events: Sequence[Event] = ()
-    outside: Sequence[Event] = ()
     events_seen: int = 0
+    events_lost: int = 0
+    events_bytes: int = 0
+    segments: int = 0
     end_ns: int = 0
     inner_end_ns: int = 0
     observed_start_ns: int = 0
@@ -67,15 +83,16 @@ class LiveFlow:
     end_reason: str = ""
     workflow: str = ""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - by position, since that is quicker
         self,
         rule: FlowRule,
         span: ReadableSpan,
         context: SpanContext,
-        *,
         above: SpanContext | None,
         observed: LiveFlow | None,
         tree: Tree,
+        place: Place,
+        *,
         start_ns: int,
     ) -> None:
         """Take what is known when a flow starts; ``context`` is its own."""
@@ -88,10 +105,25 @@ class LiveFlow:
         self.parent = observed
         self.tree = tree
         self.start_ns = start_ns
-        self.children: list[LiveFlow] = []
-        self.violations: list[str] = []
-        self.repairs: list[str] = []
-        self.held: list[Item] = []
+        self.place = place
+
+    def add(self, child: LiveFlow) -> None:
+        """Take a flow that stands directly in this one."""
+        if self.children is _NO_FLOWS:
+            self.children = [child]
+        else:
+            self.children.append(child)
+
+    def violate(self, code: str) -> None:
+        """Note what it breaks."""
+        if code not in self.violations:
+            self.violations = [*self.violations, code]
+
+    def hold(self, items: Sequence[Item]) -> None:
+        """Let spans wait in it."""
+        if self.held is _NO_ITEMS:
+            self.held = []
+        self.held.extend(items)
 
     def lineage(self) -> Iterator[LiveFlow]:
         """Yield this flow and those around it, the nearest first."""
@@ -144,10 +176,13 @@ class Refused:
 class NestingTally:
     """Counts of one processor or exporter. At any moment ``opened == open + sum(closed.values())``.
 
-    ``violations`` and ``closed`` count by code and by end reason, as the core's tally does. ``refused`` are the spans
+    ``violations`` and ``closed`` count by code and by end reason, as the core's tally does. ``segments`` are the spans
+    that hold what was too much for the span of a flow, ``pending`` those that tell of flows while they are open.
+    ``refused`` are the spans
     that ``reject`` has kept from export, ``let_go`` those that it had to pass on before it could know, for lack of
     room. ``swallowed`` are the ends of flows that were written before, ``swallowed_events`` the span events that came
     with these and are written nowhere; ``inherited`` the ends of flows of the process that this one was forked from.
+    ``lost_events`` are span events that the SDK had dropped for its limit before we saw them.
     ``unknown_kinds`` are flows of kinds that the rules do not know, ``unjudged`` those that miss a flow which may well
     be where their surroundings begin. ``errors`` counts exceptions by who raised: ``processor`` or ``exporter`` (that
     spans are handed on to), ``on_reject``, ``own``.
@@ -158,6 +193,9 @@ class NestingTally:
     closed: Counter[str] = field(default_factory=Counter[str])
     violations: Counter[str] = field(default_factory=Counter[str])
     synthetic_spans: int = 0
+    segments: int = 0
+    pending: int = 0
+    lost_events: int = 0
     refused: int = 0
     let_go: int = 0
     swallowed: int = 0
@@ -186,6 +224,9 @@ class NestingTally:
             "violations": dict(sorted(self.violations.items())),
             "spans": {
                 "synthetic_spans": self.synthetic_spans,
+                "segments": self.segments,
+                "pending": self.pending,
+                "lost_events": self.lost_events,
                 "refused": self.refused,
                 "let_go": self.let_go,
                 "swallowed": self.swallowed,

@@ -9,24 +9,28 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Literal
 
-from sunbird_otel import names
 from sunbird_otel._open import DEEPEST
 from sunbird_otel._repair import Repairs
 from sunbird_otel._told import POLICIES
 from sunbird_otel.errors import ConfigError
 from sunbird_otel.plugin._answers import Answers
+from sunbird_otel.plugin._contents import Contents, marked
 from sunbird_otel.plugin._joined import joined_in
 from sunbird_otel.plugin._known import KnownSpans
 from sunbird_otel.plugin._live_flow import LiveFlow, NestingTally, Tree
-from sunbird_otel.plugin._rebuild import attributes_of, events_of, made_context
+from sunbird_otel.plugin._rebuild import derived_context, pending
 from sunbird_otel.plugin._told import Told
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import Event, ReadableSpan
     from opentelemetry.trace import SpanContext
 
     from sunbird_otel._rules import FlowRule, Rules
+    from sunbird_otel.plugin._bounds import Bounds
+    from sunbird_otel.plugin._flow_events import FlowEvents, Watch
     from sunbird_otel.plugin._live_flow import Node, Outcome
 
 
@@ -36,6 +40,8 @@ class Nesting:
     Args:
         rules: What may stand where.
         policy: ``annotate``, ``repair`` or ``reject``.
+        bounds: How large a span may be.
+        watch: Keeps the events of running spans; None where spans have ended when they come.
         max_open_flows: Beyond this the flow in which nothing has started for longest is closed as ``evicted``.
         max_held_spans: Beyond this ``reject`` lets the longest held spans go without knowing all.
 
@@ -47,6 +53,8 @@ class Nesting:
         self,
         rules: Rules,
         policy: str,
+        bounds: Bounds,
+        watch: Watch | None = None,
         *,
         max_open_flows: int,
         max_held_spans: int,
@@ -63,6 +71,8 @@ class Nesting:
         self._open: OrderedDict[int, LiveFlow] = OrderedDict()
         self._told = Told(self.tally, self._open, max_held_spans if self.rejects else None)
         self._policy = policy
+        self._bounds = bounds
+        self._watch = watch
         self._repairing = policy == "repair"
         self._max_open = max_open_flows
         self._max_held = max_held_spans
@@ -70,12 +80,20 @@ class Nesting:
         self._repairs = Repairs[LiveFlow](rules, self._missing, self._admit, lambda _flow, _near: None)
         self.known = KnownSpans(keeps_all=policy != "annotate")
         self.nodes = self.known.nodes
-        self._inside_only = {names.EVENT_PREFIX + eid.lower(): eid for eid in rules.inside_only}
         self._answers = Answers(rules)
+        self._contents = Contents(
+            rules,
+            bounds.checked(),
+            self.tally,
+            self._told,
+            violation=self._violation,
+            rehome=self._rehome if self._repairing else None,
+        )
 
     def in_child_process(self) -> Nesting:
         """Return the bookkeeping of a process forked from this one, to which the open flows do not belong."""
-        child = Nesting(self.rules, self._policy, max_open_flows=self._max_open, max_held_spans=self._max_held)
+        bounds = {"max_open_flows": self._max_open, "max_held_spans": self._max_held}
+        child = Nesting(self.rules, self._policy, self._bounds, self._watch, **bounds)
         for flow in self._open.values():
             flow.foreign = True
             flow.held.clear()
@@ -101,36 +119,51 @@ class Nesting:
             pid: The process of its producer, for the workflow.
             around: The OpenTelemetry context around it; None: the current one.
         """
-        if context.span_id in self._open:
+        span_id = context.span_id
+        if span_id in self._open:
             return []  # ids that are derived may come again; the first one has it
         now_ns = span.start_time or 0
         if len(self._open) >= self._max_open:
             self._evict(self._max_open - 1, now_ns)
         parent = span.parent
+        ended = span.end_time is not None
         observed = self.nodes.get(parent.span_id) if parent is not None else None
         left = None
-        if type(observed) is LiveFlow and observed.holds_flows and rule.scope == "lane" and span.end_time is None:
+        if type(observed) is LiveFlow and observed.holds_flows and rule.scope == "lane" and not ended:
             unseen = observed.unseen or observed.foreign
         else:
             observed, unseen, left = self._around(span, context, rule, around)
-        while observed is not None and len(observed.kinds) >= DEEPEST and not observed.foreign:
-            self._close(observed, "evicted", now_ns)
-            observed, unseen, left = self._nearest(observed)
+        if observed is not None and len(observed.place.kinds) >= DEEPEST:
+            observed, unseen, left = self._less_deep(observed, now_ns) or (observed, unseen, left)
+        answers = self._answers
+        place = answers.place(rule, answers.outermost if observed is None else observed.place)
         tree = Tree() if observed is None or observed.foreign else observed.tree
-        flow = LiveFlow(rule, span, context, above=parent, observed=observed, tree=tree, start_ns=now_ns)
-        flow.marks = self._answers.marks(span, pid)
+        flow = LiveFlow(rule, span, context, parent, observed, tree, place, start_ns=now_ns)
+        flow.marks = answers.marks(span, pid)
+        if self._watch is not None and not ended:
+            flow.kept = self._watch.over(span, span_id)
         if unseen:
             flow.unseen = True
-        if left is not None and self._repairing and not unseen:  # it has begun in a flow that is over
-            flow.above = observed.context if observed is not None else left.outward
-            flow.repairs.append("reparented")
-        code = self._answers.misplaced(rule, observed)
-        inner = self._misplaced(flow, code) if code else None
-        self._admit(flow, inner)
+        if self._repairing:
+            flow.repairs = []
+            if left is not None and not unseen:  # it has begun in a flow that is over
+                flow.above = observed.context if observed is not None else left.outward
+                flow.repairs.append("reparented")
+        self._admit(flow, self._misplaced(flow, place.code) if place.code else None)
         if len(self._open) > self._crowd:
             self._touch(observed)
             self._evict(self._max_open, now_ns)  # what repair has made counts, too
         return self._told.take()
+
+    def _less_deep(self, around: LiveFlow, now_ns: int) -> tuple[LiveFlow | None, bool, Node | None] | None:
+        """Close what is around until another flow may stand in it; return as :meth:`_around` does, None: nothing."""
+        found: tuple[LiveFlow | None, bool, Node | None] | None = None
+        observed: LiveFlow | None = around
+        while observed is not None and len(observed.place.kinds) >= DEEPEST and not observed.foreign:
+            self._close(observed, "evicted", now_ns)
+            found = self._nearest(observed)
+            observed = found[0]
+        return found
 
     def _misplaced(self, flow: LiveFlow, code: str) -> LiveFlow | None:
         """Deal with a flow that may not begin where it does; return the flow that repair has put it around."""
@@ -147,13 +180,33 @@ class Nesting:
         if self._repairing and flow.children and any("adopted" in child.repairs for child in flow.children):
             # Repair has put it around these, so that they do not end with it, but it with them.
             flow.waiting = True
-            self._read(flow)
+            self._contents.read(flow)
             for child in list(flow.children):
                 if "adopted" not in child.repairs:
                     self._close(child, "parent_end", flow.end_ns)
         else:
             self._close(flow, "end", flow.end_ns)
         return self._told.take()
+
+    def overflow(self, events: FlowEvents) -> list[Outcome]:
+        """Write events of an open flow, since many wait.
+
+        What a flow of another process, or one that is over, has kept aside is dropped: its end counts it.
+        """
+        aside = events.take_aside()
+        flow = self._open.get(events.span_id)
+        if flow is not None and flow.kept is events and not flow.foreign:
+            self._contents.overflow(flow, aside)
+        return self._told.take()
+
+    def pending(self, flow: LiveFlow) -> list[Outcome]:
+        """Return the span that tells of a flow which is open; nothing for one that is not, or that may be refused."""
+        if self._open.get(flow.span_id) is not flow or flow.waiting or flow.foreign:
+            return []
+        if self.rejects and any(outer.violations for outer in flow.lineage()):
+            return []
+        self.tally.pending += 1
+        return [pending(flow, self._bounds)]
 
     def drain(self, now_ns: int) -> list[Outcome]:
         """Close everything: no more spans will come."""
@@ -206,24 +259,26 @@ class Nesting:
         """Open ``flow``; ``inner`` is the flow that it was put around."""
         parent = flow.parent
         if inner is not None:
-            flow.children.append(inner)
+            flow.add(inner)
             flow.above, inner.above = inner.above, flow.context
         elif parent is not flow.observed:
             outermost = list((flow.observed or flow).lineage())[-1]
             flow.above = parent.context if parent is not None else outermost.outward
         if parent is not None:
-            parent.children.append(flow)
-        flow.kinds = (flow.rule.kind, *parent.kinds) if parent is not None else (flow.rule.kind,)
-        if inner is not None:
-            self._reshape(inner)
+            parent.add(flow)
+        if self._repairing:
+            self._reshape(flow)
         flow.tree.open += 1
         self._open[flow.span_id] = self.nodes[flow.span_id] = flow
-        self.tally.opened += 1
-        self.tally.open += 1
-        self.tally.synthetic_spans += flow.synthetic
+        tally = self.tally
+        tally.opened += 1
+        tally.open += 1
+        if flow.synthetic:
+            tally.synthetic_spans += 1
 
     def _reshape(self, flow: LiveFlow) -> None:
-        flow.kinds = (flow.rule.kind, *flow.parent.kinds) if flow.parent is not None else (flow.rule.kind,)
+        around = self._answers.outermost if flow.parent is None else flow.parent.place
+        flow.place = self._answers.place(flow.rule, around)
         for child in flow.children:
             self._reshape(child)
 
@@ -234,20 +289,22 @@ class Nesting:
     def _synthesise(
         self, rule: FlowRule, child: LiveFlow, observed: LiveFlow | None, above: SpanContext | None, start_ns: int
     ) -> LiveFlow:
-        context = made_context(child.context, rule.kind)
-        flow = LiveFlow(rule, child.span, context, above=above, observed=observed, tree=child.tree, start_ns=start_ns)
+        context = derived_context(child.context, f"synthetic {rule.kind}")
+        # Its place comes with its parent, when it is admitted.
+        place = self._answers.outermost
+        flow = LiveFlow(rule, child.span, context, above, observed, child.tree, place, start_ns=start_ns)
+        flow.marks = child.marks
         flow.parent = None
         flow.synthetic = True
-        flow.marks = child.marks
-        flow.repairs.append("synthetic")
+        flow.repairs = ["synthetic"]
         return flow
 
-    def _rehome(self, flow: LiveFlow) -> None:
-        """Move the events that ``flow`` may not hold into flows that may, made in it for the purpose."""
+    def _rehome(self, flow: LiveFlow, outside: Sequence[Event]) -> set[int]:
+        """Move events that ``flow`` may not hold into flows that may, made in it for the purpose; return which."""
         made: dict[str, LiveFlow] = {}
         moved: set[int] = set()
-        for event in flow.outside:
-            homes = self.rules.homes(self._inside_only[event.name])
+        for event in outside:
+            homes = self.rules.homes(self._contents.eid(event))
             if not homes:
                 continue
             rule = homes[0]
@@ -255,20 +312,20 @@ class Nesting:
             if home is None:
                 home = self._synthesise(rule, flow, flow, flow.context, event.timestamp)
                 inner = None
-                if self._answers.misplaced(rule, flow):
+                if self._answers.place(rule, flow.place).code:
                     inner = self._repairs.parent(home, flow)
                 else:
                     home.parent = flow
                 self._admit(home, inner)
                 made[rule.kind] = home
-            home.events = home.outside = (*home.events, event)
+            home.events = (*home.events, marked(event))
             home.start_ns = min(home.start_ns, event.timestamp)
             home.inner_end_ns = max(home.inner_end_ns, event.timestamp + 1)
             moved.add(id(event))
-        flow.events = [event for event in flow.events if id(event) not in moved]
         for home in made.values():
             if not home.children:
                 self._close(home, "end", home.inner_end_ns)
+        return moved
 
     # --- Closing -----------------------------------------------------------------------------------------------------
 
@@ -280,37 +337,17 @@ class Nesting:
             flow.end_ns = max(flow.inner_end_ns, flow.start_ns)
         else:
             flow.end_ns = end_ns
-            self._read(flow)
-        for child in tuple(flow.children):
-            if child.end_reason:
-                continue
-            if self._repairing or inner != "parent_end":
-                self._close(child, inner, end_ns)
-            else:
-                self._unclosed(child)
+            self._contents.read(flow)
+        if flow.children:
+            for child in tuple(flow.children):
+                if child.end_reason:
+                    continue
+                if self._repairing or inner != "parent_end":
+                    self._close(child, inner, end_ns)
+                else:
+                    self._unclosed(child)
         if not flow.end_reason:  # else the last flow that it waited for has closed it
             self._finish(flow, reason)
-
-    def _read(self, flow: LiveFlow) -> None:
-        """Take what the span of ``flow`` holds now, and judge its events."""
-        if flow.span.end_time is None:  # it goes on
-            flow.attributes = attributes_of(flow.span)
-            flow.events_seen = len(flow.span.events) + flow.span.dropped_events
-        events = events_of(flow.span)
-        if not events:
-            return
-        flow.events = events
-        outside = [event for event in events if event.name in self._inside_only and not self._holds(flow, event)]
-        if outside:
-            flow.outside = outside
-            for _ in outside:
-                self._violation(flow, "event_outside_flow")
-            if self._repairing:
-                self._rehome(flow)
-
-    def _holds(self, flow: LiveFlow, event: Event) -> bool:
-        eid = self._inside_only[event.name]
-        return flow.unseen or any(self.rules.may_hold(outer.rule, eid) for outer in flow.lineage())
 
     def _unclosed(self, flow: LiveFlow) -> None:
         """Mark ``flow``, which goes on though the flow around it has ended, and what is open in it."""
@@ -321,6 +358,8 @@ class Nesting:
 
     def _finish(self, flow: LiveFlow, reason: str) -> None:
         parent = flow.parent
+        if flow.events or flow.left:
+            self._contents.fit(flow)
         del self._open[flow.span_id]
         flow.end_reason = reason
         flow.workflow = self._answers.workflow(flow)
@@ -333,6 +372,7 @@ class Nesting:
         if self._repairing:
             flow.end_ns = max(flow.end_ns, flow.start_ns)
             self._repairs.contain(flow)
+        flow.kept = None
         if parent is not None:
             if flow.rule.kind not in parent.kinds_inside:
                 parent.kinds_inside |= {flow.rule.kind}
@@ -354,5 +394,4 @@ class Nesting:
 
     def _violation(self, flow: LiveFlow, code: str) -> None:
         self.tally.violations[code] += 1
-        if code not in flow.violations:
-            flow.violations.append(code)
+        flow.violate(code)

@@ -9,18 +9,23 @@ import threading
 import time
 import weakref
 from collections import deque
-from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter
 
+from sunbird_otel._limits import SPAN_BYTES, SPAN_EVENTS
 from sunbird_otel._rules import Rules
 from sunbird_otel.names import FLOW_TYPE, PDATA_PID
+from sunbird_otel.plugin._bounds import ATTRIBUTE_BYTES, PENDING_AFTER, Bounds
+from sunbird_otel.plugin._flow_events import LOST, Watch
+from sunbird_otel.plugin._in_time import in_time
 from sunbird_otel.plugin._live_flow import EndedFlow, LiveFlow, Refused
 from sunbird_otel.plugin._nesting import Nesting
-from sunbird_otel.plugin._rebuild import peek, rebuild
+from sunbird_otel.plugin._pending import PendingFlows
+from sunbird_otel.plugin._rebuild import is_flow, peek, rebuild
 from sunbird_otel.plugin._reject import OnReject, hand_over
+from sunbird_otel.plugin._spilling import Spilling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
     from sunbird_otel._rules import FlowRule
+    from sunbird_otel.plugin._flow_events import FlowEvents
     from sunbird_otel.plugin._live_flow import Item, NestingTally, Node, Outcome
 
 logger = logging.getLogger(__name__)
@@ -37,6 +43,8 @@ logger = logging.getLogger(__name__)
 MAX_OPEN_FLOWS: Final = 100_000
 MAX_HELD_SPANS: Final = 100_000
 _FLUSH_MS: Final = 30_000
+_OTHERS_S: Final = 5.0
+"""How long a shutdown waits for what another thread is handing on."""
 
 _WHAT: Final = {
     "own": "a flow span could not be judged, and is exported as it is",
@@ -59,6 +67,11 @@ class FlowNestingProcessor(SpanProcessor):
             It is called on the thread that ended the flow.
         max_open_flows: Beyond this the flow in which nothing has started for longest is closed as ``evicted``.
         max_held_spans: Beyond this ``reject`` lets spans go before the flows around them are over.
+        span_events: With this many events a span is full, and the flow goes on in a further one.
+        span_bytes: The same for the bytes of its events.
+        attribute_bytes: A longer attribute value of a flow or of its events is cut, and its key noted beside it.
+        pending: Tell flows while they are open, by a span of 1 ns inside the one that is still to come.
+        pending_after: Seconds for which a flow is open before it is told so; 0 tells each as it begins.
 
     Raises:
         ConfigError: An option cannot be used.
@@ -73,6 +86,11 @@ class FlowNestingProcessor(SpanProcessor):
         *,
         max_open_flows: int = MAX_OPEN_FLOWS,
         max_held_spans: int = MAX_HELD_SPANS,
+        span_events: int = SPAN_EVENTS,
+        span_bytes: int = SPAN_BYTES,
+        attribute_bytes: int = ATTRIBUTE_BYTES,
+        pending: bool = False,
+        pending_after: float = PENDING_AFTER,
     ) -> None:
         rules = Rules.standard() if rules is None else rules
         self._downstream = downstream
@@ -80,7 +98,25 @@ class FlowNestingProcessor(SpanProcessor):
         # The SDK has it since 1.40.
         self._ending: Callable[[Span], None] | None = getattr(downstream, "_on_ending", None)
         self._kinds = rules.by_kind
-        self._nesting = Nesting(rules, policy, max_open_flows=max_open_flows, max_held_spans=max_held_spans)
+        self._bounds = Bounds(span_events, span_bytes, attribute_bytes).checked()
+        # Weakly, since spans and a thread hold it. What a policy may yet move or refuse waits for the end of its flow.
+        write = weakref.WeakMethod(self._write_full)
+        self._spilling = Spilling(lambda events: (act := write()) is not None and act(events))
+        weakref.finalize(self, self._spilling.close).atexit = False
+        self._nesting = Nesting(
+            rules,
+            policy,
+            self._bounds,
+            Watch(span_events, self._spilling.note if policy == "annotate" else None),
+            max_open_flows=max_open_flows,
+            max_held_spans=max_held_spans,
+        )
+        self._pending: PendingFlows | None = None
+        if pending:
+            # Weakly, since its thread lives as long as the process.
+            tell = weakref.WeakMethod(self._tell_pending)
+            self._pending = PendingFlows(pending_after, lambda flow: (act := tell()) is not None and act(flow))
+            weakref.finalize(self, self._pending.close, 0.0).atexit = False
         self._shut = False
         self._told: set[str] = set()
         self._renew()
@@ -98,6 +134,9 @@ class FlowNestingProcessor(SpanProcessor):
     def _after_fork(self) -> None:
         self._nesting = self._nesting.in_child_process()
         self._renew()
+        self._spilling.after_fork()
+        if self._pending is not None:
+            self._pending.after_fork()
 
     @property
     def tally(self) -> NestingTally:
@@ -109,8 +148,9 @@ class FlowNestingProcessor(SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Note where a span begins."""
         try:
-            if FLOW_TYPE in peek(span):
-                self._started(span, parent_context)
+            attributes = peek(span)
+            if FLOW_TYPE in attributes:
+                self._started(span, attributes, parent_context)
             elif (parent := span.parent) is not None:
                 self._inside(span, parent)
         except Exception:  # noqa: BLE001 - nothing may reach the user's code
@@ -148,6 +188,10 @@ class FlowNestingProcessor(SpanProcessor):
             if self._shut:
                 return
             self._shut = True
+        if self._pending is not None:
+            self._pending.close(_OTHERS_S)
+        self._spilling.drain(_OTHERS_S)
+        self._spilling.close()
         try:
             self._act(self._book(self._nesting.drain, time.time_ns()))
         except Exception:  # noqa: BLE001 - as above
@@ -170,11 +214,12 @@ class FlowNestingProcessor(SpanProcessor):
         """
         timeout = _FLUSH_MS if timeout_millis is None else timeout_millis
         deadline = time.monotonic() + timeout / 1000
-        done = self._in_time("processor", lambda: self._downstream.force_flush(timeout), deadline)
+        done = self._spilling.drain(timeout / 1000)
+        done &= in_time(lambda: self._downstream.force_flush(timeout), deadline, lambda: self._failed("processor"))
         reject = self._on_reject
         if isinstance(reject, SpanExporter):
             left = max(0, int((deadline - time.monotonic()) * 1000))
-            done &= self._in_time("on_reject", lambda: reject.force_flush(left), deadline)
+            done &= in_time(lambda: reject.force_flush(left), deadline, lambda: self._failed("on_reject"))
         return done
 
     # --- Bookkeeping -------------------------------------------------------------------------------------------------
@@ -188,25 +233,24 @@ class FlowNestingProcessor(SpanProcessor):
         elif parent.is_remote:
             nesting.known.remember(span.get_span_context().span_id, None)
 
-    def _started(self, span: Span, parent_context: Context | None) -> None:
-        attributes = peek(span)
-        rule, parent = self._rule(attributes), span.parent
-        if rule is None:
-            self._unknown(attributes[FLOW_TYPE])
-            if parent is not None:
-                self._inside(span, parent)
+    def _started(self, span: Span, attributes: Mapping[str, Any], parent_context: Context | None) -> None:
+        rule = self._kinds.get(kind) if isinstance(kind := attributes[FLOW_TYPE], str) else None
+        if rule is None or not is_flow(attributes):
+            if rule is None:
+                self._unknown(kind)
+            if span.parent is not None:
+                self._inside(span, span.parent)
             return
         context: SpanContext | None = span.context
         if self._shut or context is None or not context.trace_flags.sampled:
             return
         pid = attributes.get(PDATA_PID, "")
-        outcomes = self._book(self._nesting.start, rule, span, context, pid, parent_context)
+        nesting = self._nesting
+        outcomes = self._book(nesting.start, rule, span, context, pid, parent_context)
         if outcomes:
             self._act(outcomes)
-
-    def _rule(self, attributes: Mapping[str, Any]) -> FlowRule | None:
-        kind = attributes[FLOW_TYPE]
-        return self._kinds.get(kind) if isinstance(kind, str) else None
+        if self._pending is not None and isinstance(flow := nesting.nodes.get(context.span_id), LiveFlow):
+            self._pending.note(flow)
 
     def _ended(self, span: ReadableSpan) -> list[Outcome] | None:
         """Return what becomes of an ended span; None when it is to be handed on as it is."""
@@ -217,8 +261,8 @@ class FlowNestingProcessor(SpanProcessor):
         node: Node | Literal[False] | None = nesting.nodes.get(context.span_id, False)
         if node and node.context is context:
             return self._book(self._flow_ended, node, span)
-        if FLOW_TYPE in peek(span):
-            return self._late(span, context)
+        if FLOW_TYPE in (attributes := peek(span)) and is_flow(attributes):
+            return self._late(span, attributes, context)
         if node and nesting.rejects:
             return self._book(nesting.pass_on, span, node)
         return None
@@ -234,10 +278,10 @@ class FlowNestingProcessor(SpanProcessor):
             return []
         return nesting.end(flow, span)
 
-    def _late(self, span: ReadableSpan, context: SpanContext) -> list[Outcome] | None:
+    def _late(self, span: ReadableSpan, attributes: Mapping[str, Any], context: SpanContext) -> list[Outcome] | None:
         """Take the end of a span that was no flow when it began, or that began before this processor was there."""
-        attributes = peek(span)
-        rule = self._rule(attributes)
+        kind = attributes[FLOW_TYPE]
+        rule = self._kinds.get(kind) if isinstance(kind, str) else None
         if rule is None or self._shut or not context.trace_flags.sampled:
             return None
         return self._book(self._become_and_end, rule, span, context, attributes.get(PDATA_PID, ""))
@@ -249,6 +293,21 @@ class FlowNestingProcessor(SpanProcessor):
             # There may be an open flow with its id, if ids are derived and something is told twice.
             return outcomes + (self._nesting.end(flow, span) if flow.context is context else [span])
         return outcomes
+
+    def _write_full(self, events: FlowEvents) -> bool:
+        try:
+            self._act(self._book(self._nesting.overflow, events))
+        except Exception:  # noqa: BLE001 - as above
+            self._failed("own")
+        return True
+
+    def _tell_pending(self, flow: LiveFlow) -> bool:
+        try:
+            if not self._shut:
+                self._act(self._book(self._nesting.pending, flow))
+        except Exception:  # noqa: BLE001 - as above
+            self._failed("own")
+        return not self._shut
 
     def _book(self, job: Callable[..., list[Outcome]], *args: Any) -> list[Outcome]:
         """Run ``job`` alone, and return what it decides; a job inside another waits for that to be done."""
@@ -289,8 +348,11 @@ class FlowNestingProcessor(SpanProcessor):
     def _written(self, item: Item) -> ReadableSpan | None:
         if not isinstance(item, LiveFlow):
             return item
+        if item.events_lost and "lost" not in self._told:
+            self._told.add("lost")
+            logger.warning(LOST, item.events_lost)
         try:
-            return rebuild(item)
+            return rebuild(item, self._bounds)
         except Exception:  # noqa: BLE001 - as above
             self._failed("own")
             return None if item.synthetic or item.span.end_time is None else item.span
@@ -304,26 +366,6 @@ class FlowNestingProcessor(SpanProcessor):
                 self._failed("on_reject")
         except Exception:  # noqa: BLE001 - as above
             self._failed("on_reject")
-
-    def _in_time(self, whose: str, flush: Callable[[], bool], deadline: float) -> bool:
-        """Tell whether ``flush`` was done by ``deadline``. The SDK's own processors do not heed the time they get."""
-        done: list[bool] = []
-
-        def run() -> None:
-            try:
-                # The interface asks for a bool; older processors return nothing when all is well.
-                done.append(flush() is not False)
-            except Exception:  # noqa: BLE001 - as above
-                self._failed(whose)
-
-        worker = threading.Thread(target=copy_context().run, args=(run,), name="sunbird-otel-flush", daemon=True)
-        try:
-            worker.start()
-        except RuntimeError:  # the interpreter is on its way out, and starts no more threads
-            run()
-        else:
-            worker.join(max(0.0, deadline - time.monotonic()))
-        return done == [True]
 
     def _unknown(self, kind: object) -> None:
         with self._lock:

@@ -46,7 +46,7 @@ class Told:
         """Let ``items`` wait in the nearest open flow around them, which may yet be refused."""
         while around is not None and not around.foreign and self._max_held is not None:
             if isinstance(around, LiveFlow) and not around.end_reason:
-                around.held.extend(items)
+                around.hold(items)
                 self._held += len(items)
                 while self._held > self._max_held:
                     self._let_go()
