@@ -23,7 +23,7 @@ DEMO_FILES := $(sort $(wildcard examples/telemetry/*.jsonl))
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: $(STAMP) ## Show what the bridge makes of the example telemetry, and write it to demo-output/
@@ -79,6 +79,24 @@ format: $(STAMP) ## Format the code, and correct what ruff can correct safely
 # The package as a compiled wheel, in a virtual environment of its own, beside the interpreted one.
 COMPILED_VENV := .venv-compiled
 
+# What the core does, and the commands around it. Tests marked `interpreted` reach into a module of the core.
+COMPILED_TESTS := $(addprefix tests/test_,$(addsuffix .py,bridge cli_check cli_exits cli_replay compiled decode decode_refusals \
+	flows frame golden ids order pairing parity placing policies properties rules sinks_encode sinks_files sources_files translate))
+
+# Without a compiler the tests of the compiled form are left out, but not in CI.
+COMPILABLE = command -v cc >/dev/null && $(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'
+
+.PHONY: compiled
+compiled: $(COMPILED_VENV)/.installed ## Install the package with its core compiled, into .venv-compiled
+
+.PHONY: test-compiled
+test-compiled: ## Run the tests of the core on its compiled form
+	@{ $(COMPILABLE); } || test -n "$$CI" || { \
+		echo 'Skipped: the compiled form takes a C compiler and the headers of Python (Debian: apt-get install gcc python3-dev).'; exit 0; }; \
+	if { $(COMPILABLE); } || test -n "$$CI"; then \
+		$(MAKE) --no-print-directory $(COMPILED_VENV)/.installed && \
+		$(COMPILED_VENV)/bin/python -m pytest -q -n $(JOBS) -m 'not slow and not interpreted' $(COMPILED_TESTS) $(ARGS); fi
+
 # make bench COMPILED=1 measures both forms; RECORD=1 keeps the results and tells them in docs/performance.md.
 BENCH := $(if $(RECORD),--record) $(if $(COMPILED),--interpreter $(BIN)/python $(COMPILED_VENV)/bin/python)
 
@@ -117,11 +135,11 @@ clean: ## Remove what make and the tools have made
 	@rm -rf $(VENV) $(VENV)-constraints $(OLDEST) $(COMPILED_VENV) $(DEMO) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(COMPILED_VENV)/.installed: pyproject.toml constraints.txt $(shell find src -name '*.py' -o -name '*.toml')
+$(COMPILED_VENV)/.installed: pyproject.toml constraints.txt hatch_build.py $(shell find src -name '*.py' -o -name '*.toml')
 	@echo 'Compiling into $(COMPILED_VENV) ...'
 	@test -x $(COMPILED_VENV)/bin/python || $(PYTHON) -m venv $(COMPILED_VENV)
 	@rm -rf $(COMPILED_VENV)/wheel
-	@SUNBIRD_OTEL_COMPILE=1 $(COMPILED_VENV)/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(COMPILED_VENV)/wheel .
+	@SUNBIRD_OTEL_COMPILE=1 PIP_CONSTRAINT=constraints.txt $(COMPILED_VENV)/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(COMPILED_VENV)/wheel .
 	@for wheel in $(COMPILED_VENV)/wheel/*.whl; do \
 		$(COMPILED_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps "$$wheel" && \
 		$(COMPILED_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$$wheel[dev]"; done

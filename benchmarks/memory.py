@@ -32,9 +32,10 @@ def measure(options: argparse.Namespace) -> Result:
     pipeline = ours.Pipeline(lateness=0)
     # What is made once, whatever the number of flows, is made before the measurement begins.
     warm = ours.Pipeline(lateness=0)
-    for line in _cohort(random.Random(0), 50, each, _FIRST_MS, 1):
-        list(warm.feed(line))
-    list(warm.drain())
+    for _ in warm.feed(_cohort(random.Random(0), 50, each, _FIRST_MS, 1)):
+        pass
+    for _ in warm.drain():
+        pass
     del warm
     gc.collect()
     before = resident_bytes()
@@ -47,10 +48,11 @@ def measure(options: argparse.Namespace) -> Result:
     while opened < wanted and (not opened or available_share() > _SPARE):
         flows = min(_COHORT, wanted - opened)
         begin = _FIRST_MS + _SPAN_MS * opened // wanted
-        for line in _cohort(rng, flows, each, begin, _SPAN_MS * flows // wanted):
-            raw += len(line)
-            for _ in pipeline.feed(line):
-                pass
+        cohort = list(_cohort(rng, flows, each, begin, _SPAN_MS * flows // wanted))
+        raw += sum(map(len, cohort))
+        for _ in pipeline.feed(cohort):
+            pass
+        del cohort
         opened += flows
     gc.collect()
     grown = (resident_bytes() or 0) - before

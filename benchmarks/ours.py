@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
-from sunbird_otel import Bridge, Rules
+from sunbird_otel import Rules
+from sunbird_otel._bridge import Pipeline as Core
+from sunbird_otel._document import Lines
+from sunbird_otel._findings import Finding
 from sunbird_otel._limits import Limits
 from sunbird_otel.sinks.otlp.batch import Batcher
-from sunbird_otel.sinks.otlp.encode import ProtobufEncoder
+from sunbird_otel.sinks.otlp.encode import ProtobufForm
 from sunbird_otel.sources import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from sunbird_otel._signals import Signal
-    from sunbird_otel.sinks.otlp.request import Kind
+    from sunbird_otel.sinks.otlp.batch import Full
 
-RULES = Rules.standard()
-LATENESS_NS = 300_000_000_000
+RULES: Final = Rules.standard()
+LATENESS_NS: Final = 300_000_000_000
 """A stream's window: longer than the longest lag of the workload."""
+
+BLOCK: Final = 100
+"""Lines that are fed together: about as many as a source finds in one read of 64 KiB."""
 
 
 class Pipeline:
@@ -31,43 +37,49 @@ class Pipeline:
 
     def __init__(self, lateness: int | None = None) -> None:
         """Start with nothing held."""
-        self._bridge = Bridge(rules=RULES, lateness=lateness)
-        self._batcher = Batcher(ProtobufEncoder())
+        form = ProtobufForm()
+        self._core = Core(form, rules=RULES, lateness=lateness)
+        self._batcher = Batcher(form)
+        self._line = 1
 
     @property
     def open_flows(self) -> int:
         """How many flows are open."""
-        return self._bridge.tally.open
+        return self._core.tally.open
 
-    def feed(self, document: bytes) -> Iterator[tuple[Kind, bytes, int]]:
-        """Take one document, and yield the requests that are full now."""
-        return self._add(self._bridge.feed(document))
+    def feed(self, lines: Iterable[bytes]) -> Iterator[Full]:
+        """Take lines of one event each, and yield the requests that become full."""
+        rest = iter(lines)
+        while block := list(islice(rest, BLOCK)):
+            yield from self._batcher.add(self._core.feed_lines(Lines("benchmark", self._line, block)))
+            self._line += len(block)
 
-    def file(self, path: Path) -> Iterator[tuple[Kind, bytes, int]]:
+    def file(self, path: Path) -> Iterator[Full]:
         """Take a file, and yield the requests that become full."""
         for item in files.read(str(path), limits=Limits()):
-            assert isinstance(item, files.Document), f"the workload holds no broken document: {item}"
-            yield from self._add(self._bridge.feed(item.data, item.position, parsed=item.value))
+            if isinstance(item, Finding):
+                raise TypeError(f"expected no broken line in the workload, found {item}")
+            if isinstance(item, Lines):
+                signals = self._core.feed_lines(item)
+            else:  # a line that two reads have parts of may come alone
+                signals = self._core.feed(item.data, item.position, parsed=item.value)
+            yield from self._batcher.add(signals)
 
-    def drain(self) -> Iterator[tuple[Kind, bytes, int]]:
+    def drain(self) -> Iterator[Full]:
         """End the stream, and yield what is left."""
-        for signals in self._bridge.drain_steps():
-            yield from self._add(signals)
+        for signals in self._core.drain_steps():
+            yield from self._batcher.add(signals)
         yield from self._batcher.rest()
 
-    def _add(self, signals: list[Signal]) -> Iterator[tuple[Kind, bytes, int]]:
-        return self._batcher.add(signals) if signals else iter(())
 
-
-def requests(documents: Iterable[bytes]) -> Iterator[tuple[Kind, bytes, int]]:
-    """Yield the requests that ``documents`` become."""
+def requests(lines: Iterable[bytes]) -> Iterator[Full]:
+    """Yield the requests that ``lines`` become."""
     pipeline = Pipeline()
-    for document in documents:
-        yield from pipeline.feed(document)
+    yield from pipeline.feed(lines)
     yield from pipeline.drain()
 
 
-def requests_of_file(path: Path) -> Iterator[tuple[Kind, bytes, int]]:
+def requests_of_file(path: Path) -> Iterator[Full]:
     """Yield the requests that a file becomes."""
     pipeline = Pipeline()
     yield from pipeline.file(path)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 import record
 import workload
-from figures import GOALS, Result
+from figures import GOALS, Result, collect_seldom
 from record import Measured
 from rich.console import Console
 from rich.table import Table
@@ -52,7 +52,9 @@ def main(arguments: Sequence[str]) -> None:
     if options.json:
         (table,) = options.only
         module, function = TABLES[table]
-        result: Result = getattr(importlib.import_module(module), function)(options)
+        measure = getattr(importlib.import_module(module), function)
+        collect_seldom()
+        result: Result = measure(options)
         measured = Measured(form=_form(), machine=record.machine(), date=record.today(), result=result)
         print(json.dumps(measured.as_json()))
         return

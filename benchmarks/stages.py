@@ -5,102 +5,139 @@ This module looks inside the package, and changes with it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ours import RULES
 
-from sunbird_otel._decode import decode
-from sunbird_otel._event import Event
+from sunbird_otel._document import Document, Lines
+from sunbird_otel._findings import Finding
 from sunbird_otel._flow import Refused
 from sunbird_otel._flows import FlowEngine
-from sunbird_otel._frame import Document, Framer
+from sunbird_otel._frame import Framer
 from sunbird_otel._limits import Limits
-from sunbird_otel._order import Sequencer
+from sunbird_otel._line import event_of, time_of
+from sunbird_otel._order import Sequencer, distinct
 from sunbird_otel._tally import Tally
-from sunbird_otel._translate import translate
+from sunbird_otel._translate import Translator
 from sunbird_otel.sinks.otlp.batch import Batcher
-from sunbird_otel.sinks.otlp.encode import ProtobufEncoder
+from sunbird_otel.sinks.otlp.encode import ProtobufForm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sunbird_otel._event import Event
     from sunbird_otel._flow import Outcome
-    from sunbird_otel._signals import Signal
-    from sunbird_otel.sinks.otlp.request import Kind
+    from sunbird_otel._order import Entry
+    from sunbird_otel.sinks.otlp.batch import Full
+    from sunbird_otel.sinks.otlp.written import Written, WrittenForm
 
 _CHUNK: Final = 1 << 16
 _LIMITS: Final = Limits()
 
 
-def frame(text: bytes) -> list[Document]:
-    """Cut an input into documents, which parses them."""
+class Told(NamedTuple):
+    """What the flow engine tells, and what is to write it: it has written the events inside flows already."""
+
+    outcomes: list[Outcome]
+    translator: Translator[Written]
+    form: WrittenForm
+
+
+class Translated(NamedTuple):
+    """Encoded signals, and the form that makes requests of them."""
+
+    signals: list[Written]
+    form: WrittenForm
+
+
+def frame(text: bytes) -> list[Lines]:
+    """Cut an input into lines, nearly all of which nobody has parsed yet."""
     framer = Framer(_LIMITS)
-    documents: list[Document] = []
-    for start in range(0, len(text), _CHUNK):
-        documents += (item for item in framer.feed(text[start : start + _CHUNK]) if isinstance(item, Document))
-    documents += (item for item in framer.close() if isinstance(item, Document))
-    return documents
+    blocks = [item for at in range(0, len(text), _CHUNK) for item in framer.feed(text[at : at + _CHUNK])]
+    blocks += framer.close()
+    return [_lines(block) for block in blocks]
 
 
-def decode_all(documents: list[Document]) -> list[Event]:
-    """Check parsed documents and bring them into normal form."""
-    return [
-        item
-        for document in documents
-        for item in decode(document.data, document.position, _LIMITS, None, document.value)
-        if isinstance(item, Event)
-    ]
+def _lines(item: Lines | Document | Finding) -> Lines:
+    if isinstance(item, Finding):
+        raise TypeError(f"expected no broken line in the workload, found {item}")
+    # A line that two reads have parts of may come alone.
+    return item if isinstance(item, Lines) else Lines(item.position.source, item.position.line, [item.data])
 
 
-def order(events: list[Event]) -> list[list[Event]]:
-    """Put events in order."""
+def order(blocks: list[Lines]) -> list[list[Entry]]:
+    """Read the times from the texts, and put the lines in order."""
     sequencer = Sequencer(None, 1 << 40)
-    for event in events:
-        sequencer.push(event)
-    groups: list[list[Event]] = []
-    while (released := sequencer.rest()) is not None:
-        groups.append(released.events)
+    for block in blocks:
+        for number, line in enumerate(block.texts, block.first):
+            sequencer.push(time_of(line), line, block.source, number)
+    groups: list[list[Entry]] = []
+    while group := sequencer.rest():
+        groups.append(group)
     return groups
 
 
-def flows(groups: list[list[Event]]) -> list[Outcome]:
-    """Pair, nest and place."""
+def decode(groups: list[list[Entry]]) -> list[list[Event]]:
+    """Parse the lines, look whether each is in normal form, and drop copies."""
+    decoded: list[list[Event]] = []
+    for group in groups:
+        events: list[Event] = []
+        for _, _, text, place, number in group:
+            event = event_of(text, _LIMITS)
+            if event is None:
+                raise ValueError(f"expected the workload to hold usual lines only, found {text!r}")
+            event.stands_on(str(place), number)
+            events.append(event)
+        decoded.append(distinct(events).events if len(events) > 1 else events)
+    return decoded
+
+
+def flows(groups: list[list[Event]]) -> Told:
+    """Pair, nest and place; an event is encoded when it comes to stand in a flow."""
+    form, tally = ProtobufForm(), Tally()
+    translator = Translator(form, tally, attribute_bytes=_LIMITS.attribute_bytes, keep_events=False)
     engine = FlowEngine(
         RULES,
         policy="annotate",
         idle_gap_ns=None,
         trace_scope="session",
         max_open_flows=1_000_000,
-        tally=Tally(),
+        tally=tally,
         on_violation=_ignore,
+        write=translator.inside,
+        limits=_LIMITS,
     )
     outcomes: list[Outcome] = []
     for group in groups:
         outcomes += engine.feed(group)
-    return outcomes + engine.drain()
+    return Told(outcomes + engine.drain(), translator, form)
 
 
 def _ignore(code: str, event: Event, expected: str, found: str) -> None:
     del code, event, expected, found
 
 
-def translate_all(outcomes: list[Outcome]) -> list[Signal]:
-    """Make signals."""
-    return [signal for outcome in outcomes if not isinstance(outcome, Refused) for signal in translate(outcome)]
+def translate(told: Told) -> Translated:
+    """Translate and encode what flows and single events become."""
+    signals: list[Written] = []
+    for outcome in told.outcomes:
+        if not isinstance(outcome, Refused):
+            told.translator.write(outcome, signals)
+    return Translated(signals, told.form)
 
 
-def encode(signals: list[Signal]) -> list[tuple[Kind, bytes, int]]:
-    """Make requests."""
-    batcher = Batcher(ProtobufEncoder())
-    return [*batcher.add(signals), *batcher.rest()]
+def batch(translated: Translated) -> list[Full]:
+    """Put encoded signals together to requests."""
+    batcher = Batcher(translated.form)
+    return [*batcher.add(translated.signals), *batcher.rest()]
 
 
 STAGES: Final[dict[str, Callable[[Any], Any]]] = {
-    "frame and parse": frame,
-    "decode": decode_all,
+    "frame": frame,
     "order": order,
+    "decode": decode,
     "flows": flows,
-    "translate": translate_all,
-    "encode": encode,
+    "translate and encode": translate,
+    "batch": batch,
 }
 """Each takes what the one before it returns; the first, the bytes of a file."""
