@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from sunbird_otel._event import Event
-from sunbird_otel._rules import ANY, Closes, FlowRule, Match, Opens, Rules, WorkflowRule, getter
+from sunbird_otel._paths import getter
+from sunbird_otel._rules import ANY, Closes, FlowRule, Match, Opens, Rules, WorkflowRule
 
 STANDARD = Rules.standard()
 FIELD = Rules.field()

@@ -71,7 +71,7 @@ def test_a_flow_that_begins_when_the_trace_is_full_links_to_the_flow_around_it()
 def test_lone_events_of_one_device_fill_a_trace_too() -> None:
     done = run([PORTAL.interact(at) for at in range(30)], limits=SMALL_TRACES)
     assert len(volume_of(done.spans)) > 3
-    assert {span.attributes["session.id"] for span in done.spans} == {PORTAL.sid}
+    assert {str(span.attributes[names.SESSION_ID]) for span in done.spans} == {PORTAL.sid}
 
 
 def test_further_traces_do_not_depend_on_arrival() -> None:

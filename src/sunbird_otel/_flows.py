@@ -58,7 +58,7 @@ class FlowEngine:
         on_violation: Callable[[str, Event, str, str], None],
         write: Callable[[Flow, Event, tuple[str, ...]], Inside],
         limits: Limits,
-        pending: bool,
+        pending: bool = False,
     ) -> None:
         """Start with nothing open."""
         self._rules = rules
@@ -228,7 +228,7 @@ class FlowEngine:
         innermost = lane.stack[-1] if lane.stack else None
         if innermost is not None and any(rule.accepts_parent(flow.kind) for flow in innermost.lineage()):
             return innermost
-        joined = self._open.joined(event, lambda flow: rule.accepts_parent(flow.kind))
+        joined = self._open.joined_parent(event, rule)
         return joined or innermost
 
     # --- Requests ----------------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ class FlowEngine:
         if lane is not None:
             parent = next((flow for flow in reversed(lane.stack) if rule.accepts_parent(flow.kind)), None)
         if parent is None:
-            parent = self._open.joined(event, lambda flow: rule.accepts_parent(flow.kind))
+            parent = self._open.joined_parent(event, rule)
         run = self._placing.run_of(event, rule)
         owner = self._rules.by_kind.get(rule.member_of)
         outside = run is None and owner is not None and lane_key(event, owner.scope) in self._auditing

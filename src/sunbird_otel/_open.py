@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from sunbird_otel._flow import Flow, Lane, lane_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Hashable
 
     from sunbird_otel._event import Event
     from sunbird_otel._rules import FlowRule, Rules
@@ -142,15 +142,26 @@ class OpenFlows:
                 found.update(islice(reversed(flows.items()), _LOOKED_AT))
         return list(found.values())
 
-    def joined(self, event: Event, may: Callable[[Flow], bool]) -> Flow | None:
-        """Return the innermost open flow of the event's session that ``may`` accepts."""
-        best: Flow | None = None
-        best_rank = (-1, 0)
-        for number, flow in enumerate(self.of_session(event)):
-            rank = (sum(1 for _ in islice(flow.ancestors(), DEEPEST)), -number)
-            if best_rank < rank < (DEEPEST, -number) and flow.opener.ets_ns <= event.ets_ns and may(flow):
-                best, best_rank = flow, rank
-        return best
+    def joined_parent(self, event: Event, rule: FlowRule) -> Flow | None:
+        """Return the innermost open flow of the event's session in which a flow of ``rule`` may stand."""
+        flows = self.of_session(event)
+        return _innermost(flows, event, [rule.accepts_parent(flow.rule.kind) for flow in flows]) if flows else None
+
+    def joined_holder(self, event: Event, *, anything: bool) -> Flow | None:
+        """Return the innermost open flow of the event's session that holds ``event``, whatever it may hold."""
+        flows = self.of_session(event)
+        return _innermost(flows, event, [self.holds(flow, event, anything) for flow in flows]) if flows else None
+
+    def joined(self, event: Event) -> Flow | None:
+        """Return the innermost open flow of the event's session."""
+        flows = self.of_session(event)
+        return _innermost(flows, event, [True] * len(flows)) if flows else None
+
+    def holds(self, flow: Flow, event: Event, anything: bool) -> bool:  # noqa: FBT001 - passed through
+        """Tell whether ``flow`` takes ``event``: by the rules, or in any case."""
+        if flow.closer is not None:  # it has ended, and waits for what repair has put it around
+            return False
+        return flow.start_ns <= event.ets_ns and (anything or self._rules.may_hold(flow.rule, event.eid))
 
     def idle(self, now_ns: int) -> Flow | None:
         """Return a flow in which nothing happened for longer than its idle gap before ``now_ns``."""
@@ -178,3 +189,14 @@ class OpenFlows:
 
     def _session_ids(self, event: Event) -> tuple[str, ...]:
         return self._rules.session_ids.all(event)
+
+
+def _innermost(flows: list[Flow], event: Event, fits: list[bool]) -> Flow | None:
+    """Return the innermost of ``flows``, which are in the order of their age, that fits and had begun."""
+    best: Flow | None = None
+    best_rank = (-1, 0)
+    for number, flow in enumerate(flows):
+        rank = (sum(1 for _ in islice(flow.ancestors(), DEEPEST)), -number)
+        if best_rank < rank < (DEEPEST, -number) and flow.opener.ets_ns <= event.ets_ns and fits[number]:
+            best, best_rank = flow, rank
+    return best

@@ -107,7 +107,7 @@ class Placing:
             else:
                 self._lone(event, flow.trace_id, parent=flow.reference(), flow=flow, violations=violations)
             return
-        innermost = self._innermost(event) or self._open.joined(event, lambda _: True)
+        innermost = self._innermost(event) or self._open.joined(event)
         if event.eid in self._rules.inside_only and not violations:
             homes = self._rules.homes(event.eid)
             expected = "an open " + " or ".join(home.kind for home in homes)
@@ -137,15 +137,9 @@ class Placing:
 
     def _holder(self, event: Event, lane: Lane | None, *, anything: bool) -> Flow | None:
         """Return the open flow that takes ``event``: of its lane, of its producer, or of its session."""
-
-        def holds(flow: Flow) -> bool:
-            if flow.closer is not None:  # it has ended, and waits for what repair has put it around
-                return False
-            return flow.start_ns <= event.ets_ns and (anything or self._rules.may_hold(flow.rule, event.eid))
-
         if lane is not None:
             for flow in reversed(lane.stack):
-                if holds(flow):
+                if self._open.holds(flow, event, anything):
                     return flow
         for rule in self._producer_rules:
             if event.eid in rule.holds:
@@ -153,7 +147,7 @@ class Placing:
                 run = match_end(event, rule, begun_by(event, runs.newest())) if runs is not None else None
                 if run is not None:
                     return run
-        return self._open.joined(event, holds)
+        return self._open.joined_holder(event, anything=anything)
 
     def _stray(self, event: Event, lane: Lane | None, violations: tuple[str, ...], before: Closed | None) -> None:
         """Give a span to an event that no open flow answers; a closed one may answer it."""
