@@ -163,6 +163,7 @@ def test_a_late_event_and_its_copy_are_one_late_event() -> None:
     assert (done.tally.duplicate, done.tally.late) == (1, 1)
 
 
+@pytest.mark.interpreted
 def test_only_the_newest_released_events_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_order, "_REMEMBERED", 2)
     order = Sequencer(0, 1 << 30)
