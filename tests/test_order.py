@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from bridging import run
 from decoding import one
 from events import JOB, MOBILE, PLATFORM, PLAYER, T0, Event, content, correlation
@@ -15,8 +16,6 @@ from sunbird_otel._order import Entry, Sequencer, distinct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
     from sunbird_otel import _event
 
