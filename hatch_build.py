@@ -30,7 +30,9 @@ libraries, objects, *arguments = sys.argv[1:]
 setup(
     name="core",
     packages=[],
-    ext_modules=mypycify(arguments, opt_level="3", debug_level="0", group_name="sunbird_otel._core", target_dir=objects),
+    ext_modules=mypycify(
+        arguments, opt_level="3", debug_level="0", group_name="sunbird_otel._core", target_dir=objects
+    ),
     script_args=["--quiet", "build_ext", "--build-lib", libraries, "--build-temp", objects],
 )
 """
@@ -41,7 +43,10 @@ class CompiledCore(BuildHookInterface[Any]):
 
     def dependencies(self) -> list[str]:
         """Return what compiling needs: the types of what the core imports decide which code is made."""
-        return [*self.config["requires"], *self.metadata.core.dependencies] if _is_asked_for() else []
+        if not _is_asked_for():
+            return []
+        runtime: list[str] = self.metadata.core.dependencies  # pyright: ignore[reportUnknownMemberType]  hatchling's
+        return [*self.config["requires"], *runtime]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, and put the libraries into the wheel."""
@@ -77,7 +82,7 @@ def _compile(source: Path, paths: list[str], folder: Path) -> Path:
     script, libraries, objects = folder / "make.py", folder / "libraries", folder / "objects"
     script.write_text(_SETUP, "utf-8")
     options = ["--config-file=", "--explicit-package-bases", f"--cache-dir={folder / 'cache'}"]
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, str(script), str(libraries), str(objects), *options, *paths],
         cwd=source,
         env={**os.environ, "MYPYPATH": str(source)},
@@ -89,7 +94,7 @@ def _compile(source: Path, paths: list[str], folder: Path) -> Path:
     if done.returncode:
         raise RuntimeError(
             f"{ASKED_FOR}: the core could not be compiled. It takes a C compiler and Python's headers "
-            f"(Debian: apt-get install gcc python3-dev); without the variable the wheel is pure Python. "
+            f"(Debian: apt-get install gcc libc6-dev python3-dev); without the variable the wheel is pure Python. "
             f"The compiler said:\n{done.stdout}"
         )
     return libraries

@@ -106,6 +106,7 @@ def flows(groups: list[list[Event]]) -> Told:
         on_violation=_ignore,
         write=translator.inside,
         limits=_LIMITS,
+        pending=False,
     )
     outcomes: list[Outcome] = []
     for group in groups:

@@ -17,7 +17,7 @@ from sunbird_otel import Bridge, names
 from sunbird_otel._findings import Finding, Position
 from sunbird_otel._limits import Limits
 from sunbird_otel.errors import ConfigError
-from sunbird_otel.sources.files import Lines, read
+from sunbird_otel.sources.files import Document, Lines, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -261,8 +261,8 @@ def documents(corpus: Path, *files: str) -> list[bytes]:
     found: list[bytes] = []
     for name in files:
         for document in read(str(corpus / name), limits=Limits()):
-            assert isinstance(document, Lines)
-            found += document.texts
+            assert isinstance(document, Lines | Document)
+            found += document.texts if isinstance(document, Lines) else [document.data]
     return found
 
 

@@ -193,6 +193,7 @@ def test_a_client_that_never_writes_end_does_not_nest_without_bound() -> None:
     assert 0 < done.tally.closed["evicted"] < 400
 
 
+@pytest.mark.interpreted
 def test_a_lane_that_is_used_again_while_others_are_forgotten_stays_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sunbird_otel._open._QUIET_LANES", 1)
     other = replace(MOBILE, did="other", sid="other")

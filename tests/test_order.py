@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from bridging import run
 from decoding import one
 from events import JOB, MOBILE, PLATFORM, PLAYER, T0, Event, content, correlation
@@ -15,8 +16,6 @@ from sunbird_otel._order import Entry, Sequencer, distinct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
     from sunbird_otel import _event
 
@@ -163,6 +162,7 @@ def test_a_late_event_and_its_copy_are_one_late_event() -> None:
     assert (done.tally.duplicate, done.tally.late) == (1, 1)
 
 
+@pytest.mark.interpreted
 def test_only_the_newest_released_events_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_order, "_REMEMBERED", 2)
     order = Sequencer(0, 1 << 30)

@@ -142,6 +142,7 @@ def test_requests_of_one_service_overlap() -> None:
     assert done.tree() == "request[log] | request[log]"
 
 
+@pytest.mark.interpreted
 def test_of_too_many_events_that_wait_the_oldest_stops_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sunbird_otel._parked._MOST_EVENTS", 2)
     logs = [PLATFORM.log(at, cdata=correlation(Request=RID)) for at in (1, 2, 3)]

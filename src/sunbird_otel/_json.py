@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 INT64: Final = 1 << 63
 """Integers from here on do not fit an attribute."""
@@ -49,7 +52,7 @@ def is_object(value: object) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict)
 
 
-def is_array(value: object) -> TypeGuard[list[Any]]:
+def is_array(value: object) -> TypeGuard[Sequence[Any]]:
     """Tell whether a value is a JSON array, or a tuple that a caller wrote for one."""
     return isinstance(value, (list, tuple))
 
