@@ -33,6 +33,8 @@ TEMPO_KEYS: dict[str, str] = {
     "storage.trace.local": "path",
     "query_frontend": "api_timeout max_outstanding_per_tenant max_query_expression_size_bytes max_retries mcp_server "
     "metrics multi_tenant_queries_enabled query_end_cutoff response_consumers search trace_by_id weights",
+    "query_frontend.metrics": "concurrent_jobs exemplars interval max_duration max_exemplars max_intervals "
+    "max_response_series query_backend_after target_bytes_per_job",
     "query_frontend.search": "concurrent_jobs default_result_limit default_spans_per_span_set duration_slo "
     "max_duration max_result_limit max_spans_per_span_set most_recent_shards query_backend_after "
     "target_bytes_per_job",

@@ -178,17 +178,20 @@ def edata_attributes(attributes: Attributes, edata: dict[str, Any], eid: str) ->
     direct, nested = _TABLES.get(eid, _NO_TABLE)
     other: dict[str, Any] = {}
     for field, value in edata.items():
-        inner = nested.get(field)
-        if inner is not None and is_object(value):
+        if nested and (inner := nested.get(field)) is not None and is_object(value):
             for name, key in inner:
                 _put(attributes, key, value.get(name))
             if value.keys() <= {name for name, _ in inner}:
                 continue
         key = direct.get(field, "")
-        if key:
+        if not key:
+            if not is_empty(value):
+                other[field] = value
+        elif type(value) is str:
+            if value:
+                attributes[key] = value
+        else:
             _put(attributes, key, value)
-        elif not is_empty(value):
-            other[field] = value
     return other
 
 
