@@ -48,9 +48,6 @@ class Goal:
         return "missed"
 
 
-GC_THRESHOLD: Final = 50_000
-"""Objects, made and not yet freed, between two young collections; CPython's own number is 700 or 2,000."""
-
 GOALS: Final = (
     Goal(
         key="naive",
@@ -66,17 +63,6 @@ GOALS: Final = (
     Goal(key="memory", figure="memory of open flows against the raw JSON of their events", at_least=2, goal=1.5),
     Goal(key="overlap", figure="wall time to a local Collector against to nothing", at_least=1.3, goal=1.1),
 )
-
-
-def collect_seldom() -> None:
-    """Set the garbage collector of this process as ``sunbird-otel`` sets it for bulk runs, whatever is measured.
-
-    What both bridges make is nearly all freed by its reference counts; the collector's visits to what lives long, such
-    as open flows and lines that wait, are the greater part of its cost.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_THRESHOLD)
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:

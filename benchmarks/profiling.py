@@ -15,7 +15,8 @@ from collections import deque
 
 import ours
 import workload
-from figures import collect_seldom
+
+from sunbird_otel.cli._replay import _little_garbage
 
 
 def main() -> None:
@@ -27,9 +28,9 @@ def main() -> None:
     options = parser.parse_args()
     lines = list(workload.lines(workload.of(options)))
     deque(ours.requests(lines[:1000]), maxlen=0)  # imports and caches
-    collect_seldom()
     profile = cProfile.Profile()
-    profile.runcall(lambda: deque(ours.requests(lines), maxlen=0))
+    with _little_garbage():
+        profile.runcall(lambda: deque(ours.requests(lines), maxlen=0))
     pstats.Stats(profile).strip_dirs().sort_stats(options.sort).print_stats(options.top)
 
 

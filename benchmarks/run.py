@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Final
 
 import record
 import workload
-from figures import GOALS, Result, collect_seldom
+from figures import GOALS, Result
 from record import Measured
 from rich.console import Console
 from rich.table import Table
 
 import sunbird_otel
+from sunbird_otel.cli._replay import _little_garbage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,8 +54,8 @@ def main(arguments: Sequence[str]) -> None:
         (table,) = options.only
         module, function = TABLES[table]
         measure = getattr(importlib.import_module(module), function)
-        collect_seldom()
-        result: Result = measure(options)
+        with _little_garbage():
+            result: Result = measure(options)
         measured = Measured(form=_form(), machine=record.machine(), date=record.today(), result=result)
         print(json.dumps(measured.as_json()))
         return

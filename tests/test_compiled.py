@@ -90,7 +90,8 @@ def test_what_is_compiled_is_the_core_and_what_writes_it() -> None:
     assert set(compiled_files()) == core - left_out | WRITTEN_BY
 
 
-def test_the_usual_wheel_and_an_editable_one_compile_nothing() -> None:
+def test_no_library_lies_among_the_sources() -> None:
+    """It would be imported in place of the source, and go stale."""
     assert list(SRC.rglob("*.so")) == []
 
 
