@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from span_tree import nodes, tree
 
 from sunbird_otel import Bridge, Rules, names
 from sunbird_otel._decode import decode
+from sunbird_otel._document import Lines
 from sunbird_otel._event import Event
 from sunbird_otel._findings import ADVICE, VIOLATIONS, Finding
 from sunbird_otel._limits import Limits
@@ -68,6 +69,11 @@ class Run:
         """Return how many findings there are of each code."""
         return Counter(finding.code for finding in self.findings)
 
+    @property
+    def unordered(self) -> list[str]:
+        """Return each signal as text, for comparing outputs whose attributes may stand in another order."""
+        return [repr(_sorted(signal)) for signal in self.signals]
+
     def tree(self, like: str = "![") -> str:
         """Return the output as :mod:`span_tree` writes it, with violations and events only where ``like`` has some."""
         requests = [json.loads(encode(JsonForm(), [span])) for span in self.spans]
@@ -90,17 +96,28 @@ class Run:
         return next(s for s in self.spans if s.trace_id == span.trace_id and s.span_id == span.parent_span_id)
 
 
+def _sorted(signal: Signal) -> Signal:
+    ordered = replace(signal, attributes=dict(sorted(signal.attributes.items())))
+    if isinstance(ordered, Span):
+        ordered.events = [replace(e, attributes=dict(sorted(e.attributes.items()))) for e in ordered.events]
+    return ordered
+
+
 def event_name(eid: str) -> str:
     return names.EVENT_PREFIX + eid.lower()
 
 
-def run(events: Iterable[object], **options: Any) -> Run:
-    """Feed each of ``events`` as a document of its own to a new bridge, and drain it."""
+def run(events: Iterable[object], *, as_lines: bool = False, **options: Any) -> Run:
+    """Feed each of ``events`` as a document of its own, or as a line of its own, to a new bridge, and drain it."""
     findings: list[Finding] = []
     bridge = Bridge(rules=options.pop("rules", standard()), on_finding=findings.append, **options)
     signals: list[Signal] = []
-    for event in events:
-        signals += bridge.feed(event)
+    for number, event in enumerate(events, 1):
+        if as_lines:
+            assert isinstance(event, bytes)
+            signals += bridge.feed_lines(Lines("lines", number, [event]))
+        else:
+            signals += bridge.feed(event)
     signals += bridge.drain()
     done = Run(signals, bridge.tally, findings)
     check_balance(done.tally)
@@ -167,6 +184,11 @@ def closing(events: Sequence[Event]) -> int:
 def lines(events: Iterable[object]) -> list[bytes]:
     """Return each event as one JSON document."""
     return [json.dumps(event).encode() for event in events]
+
+
+def compact(events: Iterable[object]) -> list[bytes]:
+    """Return each event as one line, as most producers write it."""
+    return [json.dumps(event, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace") for event in events]
 
 
 def check_found_once(done: Run, documents: Iterable[object], limits: Limits | None = None) -> None:

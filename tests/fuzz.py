@@ -14,6 +14,7 @@ import base64
 import copy
 import json
 import random
+import re
 import sys
 import time
 import traceback
@@ -27,6 +28,8 @@ from events import EDITOR, JOB, MOBILE, PLATFORM, PLAYER, PORTAL, T0, Event, con
 from strategies import INSIDE, RIDS, TYPES
 
 from sunbird_otel import Bridge
+from sunbird_otel._apart import documents
+from sunbird_otel._document import Document, Lines, is_whole
 from sunbird_otel._json import is_array, is_object
 from sunbird_otel._limits import Limits
 
@@ -37,6 +40,8 @@ SECOND = 1_000_000_000
 SLOWEST_S = 2.0
 """An input that takes longer has found work that grows faster than its size."""
 INPUTS_A_BRIDGE = 200
+BY_LINE = 0.5
+LINE_ENDS = re.compile(rb"[\n\r\x1e]")
 CLIENTS = (MOBILE, PLAYER, PORTAL, EDITOR, PLATFORM, JOB)
 LIMITS = Limits(event_bytes=200_000, string_bytes=50_000, batch_events=500)
 
@@ -55,8 +60,8 @@ def seeds() -> list[bytes]:
     events += [PLATFORM.ready(0), PLATFORM.stopped(60), PLATFORM.metrics(30, jobs=3, startTime=T0)]
     events += [JOB.job_start(0), JOB.job_log(1), JOB.job_end(2, "FAILED"), PLAYER.assess(5), PORTAL.error(6)]
     batch = {"id": "api.telemetry", "ver": "3.0", "params": {"msgid": "m"}, "events": events[5:9]}
-    documents = [*events, events[:5], batch]
-    return [json.dumps(document).encode() for document in documents]
+    together = [*events, events[:5], batch]
+    return [json.dumps(document, separators=(",", ":")).encode() for document in together]
 
 
 # --- Bytes -----------------------------------------------------------------------------------------------------------
@@ -155,7 +160,7 @@ def revalued(rng: Random, data: bytes) -> bytes:
             holder[key] = copy.deepcopy(rng.choice(VALUES))
     if rng.random() < 0.1:
         value = rng.choice(([value] * 3, {"events": [value, value]}, [[value]], {"events": {"events": [value]}}))
-    return json.dumps(value).encode()
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def retimed(rng: Random, data: bytes) -> bytes:
@@ -168,7 +173,7 @@ def retimed(rng: Random, data: bytes) -> bytes:
         value["object"] = content(rng.choice(("do_1", "do_2", "")))
         if rng.random() < 0.8:
             value["mid"] = f"m{rng.randrange(10_000)}"
-    return json.dumps(value).encode()
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 # Events that can be read are worth more than text that cannot: they reach the flows.
@@ -195,6 +200,7 @@ class Trial:
             "max_open_flows": self.rng.choice((1, 4, 1_000_000)),
             "trace_scope": self.rng.choice(("session", "run")),
         }
+        self.by_line = self.rng.random() < BY_LINE
         self.live = options["lateness"] is not None
         findings: list[Finding] = []
         self.bridge = Bridge(rules=standard(), limits=LIMITS, on_finding=findings.append, **options)
@@ -202,9 +208,15 @@ class Trial:
 
     def feed(self, data: bytes) -> None:
         """Feed one input, and look at everything that it changed."""
-        self.inputs.append(data)
         begun = time.perf_counter()
-        self.done.signals.extend(self.bridge.feed(data))
+        line = data.strip()
+        if self.by_line and is_whole(line) and not LINE_ENDS.search(line):
+            lines = Lines("fuzz", len(self.inputs), [line])
+            self.inputs += [item.data for item in documents(lines, LIMITS) if isinstance(item, Document)]
+            self.done.signals.extend(self.bridge.feed_lines(lines))
+        else:
+            self.inputs.append(data)
+            self.done.signals.extend(self.bridge.feed(data))
         if self.live and len(self.inputs) % 50 == 0:
             self.done.signals.extend(self.bridge.advance((T0 + len(self.inputs) * 1000) * 1_000_000))
         seconds = time.perf_counter() - begun
@@ -222,7 +234,7 @@ class Trial:
 
 def fuzz(inputs: int, seed: int) -> Trial | None:
     """Try ``inputs`` inputs and print what came of them; return the trial that broke, if one did."""
-    documents = seeds()
+    events_of_all_kinds = seeds()
     codes: Counter[str] = Counter()
     events = signals = tried = 0
     begun = time.perf_counter()
@@ -230,7 +242,7 @@ def fuzz(inputs: int, seed: int) -> Trial | None:
         trial = Trial(f"{seed}:{tried}")
         try:
             for _ in range(min(INPUTS_A_BRIDGE, inputs - tried)):
-                trial.feed(trial.rng.choice(MUTATIONS)(trial.rng, trial.rng.choice(documents)))
+                trial.feed(trial.rng.choice(MUTATIONS)(trial.rng, trial.rng.choice(events_of_all_kinds)))
             trial.finish()
         except Exception:  # noqa: BLE001  # whatever it is, it is what we look for
             traceback.print_exc()

@@ -304,7 +304,7 @@ def test_shuffled_real_telemetry_gives_the_same(corpus: Path, policy: str) -> No
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_real_telemetry_in_a_small_live_run_balances(corpus: Path, policy: str) -> None:
-    options = {"lateness": 60 * SECOND, "memory": 20_000, "max_open_flows": 3, "policy": policy}
+    options: dict[str, Any] = {"lateness": 60 * SECOND, "memory": 20_000, "max_open_flows": 3, "policy": policy}
     done = run(documents(corpus, *CORPUS), **options)
     check_spans(done)
     if policy == "repair":

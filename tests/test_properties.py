@@ -14,6 +14,7 @@ from bridging import (
     check_found_once,
     check_spans,
     closing,
+    compact,
     lines,
     readable,
     run,
@@ -63,6 +64,18 @@ def test_cuts_into_batches_change_nothing(data: st.DataObject, events: list[Any]
     single, batched = run(lines(events), policy=policy), run(data.draw(cut(events)), policy=policy)
     assert single.text == batched.text
     assert single.tally == batched.tally
+
+
+@given(st.data(), worn(), policies)
+def test_lines_give_the_same_as_documents(data: st.DataObject, events: list[Any], policy: str) -> None:
+    texts = data.draw(st.sampled_from((compact, lines)))(events)
+    by_line, one_by_one = run(texts, as_lines=True, policy=policy), run(texts, policy=policy)
+    assert by_line.unordered == one_by_one.unordered
+    assert by_line.tally == one_by_one.tally
+    assert by_line.codes == one_by_one.codes
+    check_found_once(by_line, texts)
+    shuffled = data.draw(st.permutations(texts))
+    assert run(shuffled, as_lines=True, policy=policy).text == by_line.text
 
 
 @given(worn(), policies)

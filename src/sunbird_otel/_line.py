@@ -26,9 +26,13 @@ _ARRAY: Final = b"["
 # As nearly all producers and every stage of the pipeline write it: right after the eid, 1700000000000 or 1.7E12.
 _USUAL: Final = re.compile(rb'\{"eid":"[A-Z_]+","ets":(?:([0-9]{13})|([0-9.]+E12))[,}]')
 # Anything else with eid and ets before the first nested value; what stands inside an event cannot be mistaken for them.
-_SCALAR: Final = rb'"[^"\\]*":(?:"[^"\\]*"|[-+.0-9Ee]+|true|false|null),'
+_SCALAR: Final = rb'"[^"\\]*": ?(?:"[^"\\]*"|[-+.0-9Ee]+|true|false|null), ?'
 _HEAD: Final = re.compile(
-    rb"\{(?=(?:" + _SCALAR + rb')*"eid":")(?:' + _SCALAR + rb')*"ets":([0-9]{13}(?:\.0)?|[0-9.]+[Ee]\+?[0-9]+)[,}]'
+    rb"\{ ?(?=(?:"
+    + _SCALAR
+    + rb')*"eid": ?")(?:'
+    + _SCALAR
+    + rb')*"ets": ?([0-9]{13}(?:\.0)?|[0-9.]+[Ee]\+?[0-9]+) ?[,}]'
 )
 
 _TEXT_KEYS: Final = ("id", "type", "ver", "version")
