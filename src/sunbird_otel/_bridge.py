@@ -167,8 +167,12 @@ class Pipeline(Generic[S]):
         self._tell(self._flows.advance(to_ns), signals)
         return signals
 
-    def pending(self, until_ns: int) -> list[S]:
-        """Return a signal for each flow that began before ``until_ns`` and is still open, once; needs ``pending``."""
+    def pending(self, after_ns: int) -> list[S]:
+        """Return a signal for each flow that has been open for ``after_ns`` nanoseconds, once; needs ``pending``.
+
+        The time is the one up to which events are in order: whether a flow is open later is not known yet.
+        """
+        until_ns = self._order.released_to_ns - after_ns
         return [self._translator.pending(flow) for flow in self._flows.begun(until_ns)]
 
     def drain(self) -> list[S]:
