@@ -8,7 +8,6 @@ import signal
 import subprocess
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +16,7 @@ from otlp_receivers import HttpReceiver, span_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from pathlib import Path
 
 STORY = session(touches=20)
 SOON = ("--follow", "--lateness", "1s")

@@ -13,7 +13,6 @@ import sys
 import threading
 import tracemalloc
 import zipfile
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +26,7 @@ from sunbird_otel.sources.files import Document, Lines, read, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
 EVENTS: list[dict[str, Any]] = [{"eid": "START", "mid": f"m{n}", "edata": {"n": [n, {}]}} for n in range(50)]
 LINES = b"".join(json.dumps(event).encode() + b"\n" for event in EVENTS)

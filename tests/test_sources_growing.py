@@ -18,11 +18,12 @@ from sunbird_otel._findings import Finding, Position
 from sunbird_otel._limits import Limits
 from sunbird_otel.errors import SourceError
 from sunbird_otel.sources import growing
-from sunbird_otel.sources.files import Document
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
+
+    from sunbird_otel.sources.files import Document
 
 
 @pytest.fixture(autouse=True)

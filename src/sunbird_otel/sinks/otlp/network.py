@@ -64,6 +64,7 @@ class OtlpSink:
         self._in_hand: deque[Request] = deque()  # an interrupt while the queue is full must not lose them
         self._crash: Exception | None = None
         self._closed = False
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="sunbird-otel-sender", daemon=True)
         self._thread.start()
 
@@ -133,9 +134,10 @@ class OtlpSink:
         if not self._closed:
             self._queue.put(None)
             self._closed = True
-        self._thread.join(wait)
+        # Not by joining: CPython 3.11 takes a thread for ended when its join was interrupted.
+        self._ended.wait(wait)
         self._stop.set()
-        self._thread.join()
+        self._ended.wait()
         for transport in self._transports.values():
             transport.close()
 
@@ -146,6 +148,7 @@ class OtlpSink:
                 self._delivery.deliver(request)
             except Exception as error:  # noqa: BLE001  it belongs to the thread that writes
                 self._crash = self._crash or error
+        self._ended.set()
 
     def _loss(self) -> SinkError | None:
         """Return the error that ends a run at once: data that is neither delivered nor kept."""
