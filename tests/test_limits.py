@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -168,3 +170,11 @@ def test_large_events_reach_a_grpc_receiver_that_takes_four_mebibytes(
     ]
     assert [len(text) for text in texts] == [250_000] * 79
     assert [file.name for file in tmp_path.iterdir()] == ["large.jsonl"]
+
+
+def test_the_table_of_limits_tells_each_with_its_value(project: Path) -> None:
+    from sunbird_otel.cli._quantities import size_bytes
+
+    section = (project / "docs" / "commands.md").read_text("utf-8").partition("\n## Limits\n")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", section, re.MULTILINE))
+    assert {name: size_bytes(text) for name, text in rows.items()} == asdict(Limits())
