@@ -219,7 +219,7 @@ def test_the_receiver_sees_an_event_soon(tmp_path: Path) -> None:
         (["a.log.gz", "--follow"], 3, "a.log.gz is gzip, which cannot be followed. Replay it without --follow."),
         (["none", "--follow"], 3, "none: there is no such file."),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+    ids=str,
 )
 def test_what_cannot_be_followed_is_said(arguments: list[str], code: int, told: str, tmp_path: Path) -> None:
     import gzip

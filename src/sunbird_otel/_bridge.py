@@ -168,12 +168,8 @@ class Pipeline(Generic[S]):
         return signals
 
     def pending(self, after_ns: int) -> list[S]:
-        """Return a signal for each flow that has been open for ``after_ns`` nanoseconds, once; needs ``pending``.
-
-        The time is the one up to which events are in order: whether a flow is open later is not known yet.
-        """
-        until_ns = self._order.released_to_ns - after_ns
-        return [self._translator.pending(flow) for flow in self._flows.begun(until_ns)]
+        """Return a signal for each flow that was open for ``after_ns`` when the last events were put in order, once."""
+        return [self._translator.pending(flow) for flow in self._flows.begun(self._order.released_to_ns - after_ns)]
 
     def drain(self) -> list[S]:
         """Close everything, since the stream has ended, and return what is left."""
