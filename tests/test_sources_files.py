@@ -13,7 +13,6 @@ import sys
 import threading
 import tracemalloc
 import zipfile
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import pytest
@@ -22,10 +21,12 @@ from sunbird_otel._apart import documents as documents_of
 from sunbird_otel._findings import Finding, Position
 from sunbird_otel._limits import Limits
 from sunbird_otel.errors import SourceError
+from sunbird_otel.sources import files
 from sunbird_otel.sources.files import Document, Lines, read, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
 EVENTS: list[dict[str, Any]] = [{"eid": "START", "mid": f"m{n}", "edata": {"n": [n, {}]}} for n in range(50)]
 LINES = b"".join(json.dumps(event).encode() + b"\n" for event in EVENTS)
@@ -197,11 +198,11 @@ def test_what_cannot_be_opened_is_said(tmp_path: Path, monkeypatch: pytest.Monke
     assert "cannot be opened" in read_until_error("a\x00b")[1]
     assert "cannot be opened (File name too long)" in read_until_error("x" * 5000)[1]
 
-    def forbid(*_arguments: object) -> None:
+    def forbid(*_arguments: object, **_options: object) -> None:
         raise PermissionError
 
     # Tests may run as a user who may read everything.
-    monkeypatch.setattr(Path, "open", forbid)
+    monkeypatch.setattr(files, "open", forbid, raising=False)
     assert "this user may not read it" in read_until_error(missing)[1]
 
 

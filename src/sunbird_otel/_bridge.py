@@ -167,9 +167,9 @@ class Pipeline(Generic[S]):
         self._tell(self._flows.advance(to_ns), signals)
         return signals
 
-    def pending(self, until_ns: int) -> list[S]:
-        """Return a signal for each flow that began before ``until_ns`` and is still open, once; needs ``pending``."""
-        return [self._translator.pending(flow) for flow in self._flows.begun(until_ns)]
+    def pending(self, after_ns: int) -> list[S]:
+        """Return a signal for each flow that was open for ``after_ns`` when the last events were put in order, once."""
+        return [self._translator.pending(flow) for flow in self._flows.begun(self._order.released_to_ns - after_ns)]
 
     def drain(self) -> list[S]:
         """Close everything, since the stream has ended, and return what is left."""

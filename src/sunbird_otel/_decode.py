@@ -274,6 +274,9 @@ def _check_size(body: dict[str, Any], payload: bytes, limits: Limits) -> None:
     if len(payload) > limits.event_bytes:
         expected = f"at most {limits.event_bytes} bytes (limit event_bytes)"
         raise Refusal("too_large", "$", expected, f"{len(payload)} bytes")
+    if len(payload) > limits.request_bytes:
+        expected = f"at most {limits.request_bytes} bytes, since one request must hold it (limit request_bytes)"
+        raise Refusal("too_large", "$", expected, f"{len(payload)} bytes")
     # An event with few brackets cannot be deep, and a short one has no long text: most are not walked at all.
     deep = payload.count(b"{") + payload.count(b"[") > limits.nesting_depth
     if not deep and len(payload) <= limits.string_bytes:

@@ -79,26 +79,41 @@ def _put(attributes: Attributes, key: str, value: Any) -> None:
 
 
 def cut(attributes: Attributes, most: int) -> None:
-    """Cut texts of more than ``most`` bytes, and say of which attributes."""
+    """Cut texts and lists of more than ``most`` bytes, and say of which attributes."""
     truncated: list[str] = []
     for key, value in attributes.items():
         if isinstance(value, str):
-            if len(value) > most // 4 and len(text := value.encode("utf-8", "replace")) > most:
-                attributes[key] = text[:most].decode("utf-8", "ignore")
-                truncated.append(key)
-        elif isinstance(value, list) and value and isinstance(value[0], str):
-            kept, size = 0, 0
-            for part in value:
-                size += len(str(part).encode("utf-8", "replace"))
-                if size > most:
-                    break
-                kept += 1
-            if kept < len(value):
-                attributes[key] = value[:kept]
-                truncated.append(key)
+            shorter: AttributeValue = _beginning(value, most)
+        elif isinstance(value, list):
+            shorter = _first(value, most)
+        else:
+            continue
+        if shorter is not value:
+            attributes[key] = shorter
+            truncated.append(key)
     if truncated:
         known = attributes.get(names.TRUNCATED)
         attributes[names.TRUNCATED] = sorted({*truncated, *(map(str, known) if isinstance(known, list) else ())})
+
+
+def _beginning(text: str, most: int) -> str:
+    if len(text) <= most // 4:
+        return text
+    data = text.encode("utf-8", "replace")
+    return data[:most].decode("utf-8", "ignore") if len(data) > most else text
+
+
+def _first(parts: list[Any], most: int) -> list[Any]:
+    """Return those of ``parts`` that ``most`` bytes hold, from the first; a text alone that is longer is cut."""
+    left = most
+    for number, part in enumerate(parts):
+        left -= len(part.encode("utf-8", "replace")) if isinstance(part, str) else _NUMBER_BYTES
+        if left < 0:
+            return parts[:number] or [_beginning(part, most) if isinstance(part, str) else part]
+    return parts
+
+
+_NUMBER_BYTES: Final = 8
 
 
 def context_attributes(  # noqa: C901, PLR0912 - a field after the other, for nearly every event

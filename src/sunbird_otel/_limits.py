@@ -13,6 +13,9 @@ SPAN_EVENTS: Final = 2_000
 SPAN_BYTES: Final = 1_500_000
 """Bytes of events that one span holds: under a third of what Tempo accepts as a trace."""
 
+REQUEST_BYTES: Final = 3_670_016
+"""3.5 MiB: gRPC receivers take 4 MiB unless told otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -40,6 +43,9 @@ class Limits:
 
     A quarter of an event of the largest size: room for a stack trace, too little to fill a span.
     """
+
+    request_bytes: int = REQUEST_BYTES
+    """Size of one request to a receiver in bytes, and so of one event: what no request can hold cannot be sent."""
 
     attribute_bytes: int = 65_536
     """Length of one attribute's text in bytes of UTF-8; what is longer is cut, and ``sunbird.truncated`` names it.

@@ -73,6 +73,7 @@ def event_of(line: bytes, limits: Limits) -> Event | None:
     if (
         not EARLIEST_ETS_MS <= ms < LATEST_ETS_MS
         or size > limits.event_bytes
+        or size > limits.request_bytes
         or size > limits.string_bytes
         or line.count(_OBJECT) + line.count(_ARRAY) > limits.nesting_depth
     ):

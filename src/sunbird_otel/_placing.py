@@ -172,6 +172,8 @@ class Placing:
                 if flow.events:
                     self.segment(flow)
                 flow.events_trace_id = trace_id
+        if flow.events and flow.events_bytes + event.size > self._span_bytes:
+            self.segment(flow)
         flow.events.append(self._write(flow, event, violations))
         flow.events_bytes += event.size
         self._open.touch(flow, event.ets_ns)

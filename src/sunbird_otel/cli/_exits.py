@@ -102,9 +102,12 @@ def stop_on_signals() -> Generator[threading.Event]:
     stop = threading.Event()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
+        if not stop.is_set():
+            stop.set()
+        elif number == signal.SIGTERM:
+            _terminate(number, frame)
+        else:
             signal.default_int_handler(number, frame)
-        stop.set()
 
     if threading.current_thread() is not threading.main_thread():
         yield stop

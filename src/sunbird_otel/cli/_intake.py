@@ -11,7 +11,7 @@ from sunbird_otel._findings import Finding
 from sunbird_otel._form import Form, S
 from sunbird_otel._rules import Rules
 from sunbird_otel.cli._exits import Exit, stop_on_signals
-from sunbird_otel.cli._live import live_clock
+from sunbird_otel.cli._live import Live
 from sunbird_otel.cli._screen import tell
 from sunbird_otel.cli._settings import STDIO
 from sunbird_otel.errors import ConfigError, SourceError
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     from sunbird_otel._findings import Position
-    from sunbird_otel.cli._live import Live
     from sunbird_otel.cli._progress import Progress
     from sunbird_otel.cli._settings import Settings
     from sunbird_otel.sources.files import Document
@@ -81,7 +80,8 @@ class Intake(Generic[S]):
         self._first_refusal: Finding | None = None
         self._refusals = 0
         self._holds_telemetry = False
-        self._live = live_clock(settings)
+        self._live = Live(settings.lateness or 0) if settings.follow else None
+        self._pending_after = settings.pending_after if settings.pending else None
         self.bridge = Pipeline(
             form,
             rules=Rules.load(*settings.rules),
@@ -141,10 +141,9 @@ class Intake(Generic[S]):
         self._progress.begin(path)
         with stop_on_signals() as stop:
             for item in growing.follow(path, limits=self._limits, on_progress=self._advance, stopped=stop.is_set):
-                newest_ns = self.bridge.newest_ns
-                signals = self._feed(item) if item is not None else self.bridge.advance(live.now(newest_ns))
-                if live.pending_after_ns is not None:
-                    signals += self.bridge.pending(live.last(newest_ns) - live.pending_after_ns)
+                signals = self._feed(item) if item is not None else self.bridge.advance(live.now(self.bridge.newest_ns))
+                if self._pending_after is not None:
+                    signals += self.bridge.pending(self._pending_after)
                 if signals or item is None:
                     yield signals
         if stop.is_set():

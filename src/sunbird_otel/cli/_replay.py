@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -96,7 +97,7 @@ class _Run:
             )
             # Requests that are only sent again still stand where they were read: a second copy would be in the way.
             kept = None if _all_hold_requests(paths) else Path(settings.undelivered or UNDELIVERED_HERE)
-            self._sink = OtlpSink(otlp, undelivered=kept)
+            self._sink = OtlpSink(replace(otlp, max_bytes=settings.max.request_bytes), undelivered=kept)
             self._place = ", ".join(
                 dict.fromkeys(each.endpoint.removesuffix(f"/v1/{kind}") for kind, each in otlp.destinations.items())
             )

@@ -33,6 +33,9 @@ ALL: Final = "all"
 STDIO: Final = "-"
 """The file name that means the standard input or output."""
 
+_OF_REPLAY: Final = frozenset({"follow", "pending", "pending_after"})
+"""What another command must not find in the environment or the file: it would never end."""
+
 _LIVE_LATENESS_NS: Final = 10 * 10**9
 
 _YES: Final = frozenset({"1", "true", "yes", "on"})
@@ -97,7 +100,8 @@ def read_settings(options: Mapping[str, Any], environ: Mapping[str, str]) -> Set
     given = {
         field.name: found
         for field in fields(Settings)
-        if (found := _choose(field.name, options, environ, file)) is not None
+        if (field.name in options or field.name not in _OF_REPLAY)
+        and (found := _choose(field.name, options, environ, file)) is not None
     }
     _settle_destination(given)
     return _live(Settings(**{name: _parsed(found, _PARSERS[name]) for name, found in given.items()}), given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import zlib
 from contextlib import nullcontext, suppress
@@ -100,8 +101,8 @@ def _closing(path: str, file: BufferedReader) -> AbstractContextManager[Buffered
     return nullcontext(file) if path == STDIN else file
 
 
-def open_input(path: str, name: str) -> BufferedReader:
-    """Open ``path`` for reading.
+def open_input(path: str, name: str, *, wait: bool = True) -> BufferedReader:
+    """Open ``path`` for reading; ``wait`` for somebody to write to a FIFO.
 
     Raises:
         SourceError: when that cannot be; the text says why, of the input ``name``.
@@ -111,7 +112,7 @@ def open_input(path: str, name: str) -> BufferedReader:
             raise SourceError("standard input is closed. Name a file, or pipe one in.")
         return cast("BufferedReader", sys.stdin.buffer)
     try:
-        return Path(path).open("rb")
+        return open(path, "rb", opener=None if wait else _at_once)
     except FileNotFoundError as error:
         raise SourceError(f"{name}: there is no such file. Check the name and the folder.") from error
     except IsADirectoryError as error:
@@ -121,6 +122,12 @@ def open_input(path: str, name: str) -> BufferedReader:
         raise SourceError(f"{name}: this user may not read it. Change its permissions, or the user.") from error
     except (OSError, ValueError) as error:
         raise SourceError(f"{name}: cannot be opened ({_reason(error)}). Check the name.") from error
+
+
+def _at_once(path: str, flags: int) -> int:
+    fd = os.open(path, flags | os.O_NONBLOCK)
+    os.set_blocking(fd, True)
+    return fd
 
 
 def _reason(error: Exception) -> str:

@@ -41,7 +41,8 @@ def follow(
 
     Args:
         path: a file or FIFO, or ``-`` for standard input. A file that is replaced by another of its name (rotation) is
-            read to its end, then the other one from its start; one that is cut to nothing is read from its start again.
+            read to its end, then the other one from its start; one that is cut to less than what has been read of it is
+            read from its start again.
         limits: how large a document may be.
         on_progress: called with the number of bytes taken since the last call.
         stopped: asked a few times a second whether to read on.
@@ -55,35 +56,41 @@ def follow(
     """
     name = "standard input" if path == STDIN else path
     framer = Framer(limits, name)
-    file = open_input(path, name)
+    file = open_input(path, name, wait=False)
+    took = on_progress or _nobody
     try:
         while not stopped():
             chunk = _read(file, name)
-            if chunk:
-                if chunk.startswith(_GZIP):
-                    raise SourceError(f"{name} is gzip, which cannot be followed. Replay it without --follow.")
-                if on_progress is not None:
-                    on_progress(len(chunk))
-                yield from framer.feed(chunk)
-                continue
             if chunk is None:
                 yield None
-                continue
-            if not _is_regular(file):
+            elif chunk:
+                took(len(chunk))
+                yield from framer.feed(chunk)
+            elif not _is_regular(file):
                 break
-            yield None
-            successor = _successor(file, path)
-            if successor is None:
+            elif _is_cut(file):
+                yield from framer.close()
+                framer = Framer(limits, name)
+                file.seek(0)
+            elif (successor := _successor(file, path)) is not None:
+                while chunk := _read(file, name):  # written between the last look and the rotation
+                    took(len(chunk))
+                    yield from framer.feed(chunk)
+                yield from framer.close()
+                framer = Framer(limits, name)
+                file.close()
+                file = successor
+            else:
+                yield None
                 time.sleep(_PAUSE_S)
-                continue
-            yield from framer.close()
-            framer = Framer(limits, name)
-            file.close()
-            file = successor
         yield from framer.close()
     finally:
         if path != STDIN:
             file.close()
+
+
+def _nobody(_: int) -> None:
+    pass
 
 
 def _read(file: BufferedReader, name: str) -> bytes | None:
@@ -91,22 +98,30 @@ def _read(file: BufferedReader, name: str) -> bytes | None:
     try:
         if not _is_regular(file) and not select.select([file], [], [], _PAUSE_S)[0]:
             return None
-        return file.read1(_CHUNK)
+        chunk = file.read1(_CHUNK)
     except OSError as error:
         raise SourceError(
             f"{name}: reading failed ({error.strerror}); what came before has been read. Try again."
         ) from error
+    # No text in UTF-8 has these bytes, wherever a chunk begins.
+    if chunk.startswith(_GZIP):
+        raise SourceError(f"{name} is gzip, which cannot be followed. Replay it without --follow.")
+    return chunk
 
 
 def _is_regular(file: BufferedReader) -> bool:
     return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
 
 
+def _is_cut(file: BufferedReader) -> bool:
+    return os.fstat(file.fileno()).st_size < file.tell()
+
+
 def _successor(file: BufferedReader, path: str) -> BufferedReader | None:
-    """Return the file that has taken the place of ``file``, or ``file`` anew when it was cut; None when neither is."""
-    here = os.fstat(file.fileno())
-    with suppress(OSError):
-        there = Path(path).stat()
-        if (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino) or there.st_size < file.tell():
+    """Return the file that has taken the place of ``file`` under its name, opened; None while there is none."""
+    if path == STDIN:
+        return None
+    with suppress(OSError):  # between two steps of a rotation there may be no file
+        if not os.path.samestat(Path(path).stat(), os.fstat(file.fileno())):
             return Path(path).open("rb")
     return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from sunbird_otel._limits import REQUEST_BYTES
 from sunbird_otel.sinks.otlp.written import Gauge, Written
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 MAX_ITEMS: Final = 512
 MAX_RECORDS: Final = 2048
-MAX_BYTES: Final = 3_670_016
-"""3.5 MiB: gRPC receivers take 4 MiB unless told otherwise."""
 
 _AROUND: Final = 512
 """Bytes that a request may need for a resource or a metric beside the signals; their names come on top."""
@@ -42,7 +41,7 @@ class Batcher:
         form: WrittenForm,
         *,
         max_items: int = MAX_ITEMS,
-        max_bytes: int = MAX_BYTES,
+        max_bytes: int = REQUEST_BYTES,
         max_records: int = MAX_RECORDS,
     ) -> None:
         self._form = form

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from queue import Queue
 from typing import TYPE_CHECKING
 
@@ -60,8 +61,10 @@ class OtlpSink:
             wait=self._stop.wait,
         )
         self._queue: Queue[Request | None] = Queue(settings.queue)
+        self._in_hand: deque[Request] = deque()  # an interrupt while the queue is full must not lose them
         self._crash: Exception | None = None
         self._closed = False
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="sunbird-otel-sender", daemon=True)
         self._thread.start()
 
@@ -76,8 +79,7 @@ class OtlpSink:
         Raises:
             SinkError: When nothing can be delivered and nothing kept.
         """
-        for kind, body, items in self._batcher.add(signals):
-            self._put(Request(kind, body, items))
+        self._put([Request(*full) for full in self._batcher.add(signals)])
 
     def send_requests(self, requests: Iterable[Request]) -> None:
         """Send requests that were read from files; those above the size limit go in parts.
@@ -86,8 +88,7 @@ class OtlpSink:
             SinkError: When nothing can be delivered and nothing kept.
         """
         for request in requests:
-            for part in limited(request, self._settings.max_bytes):
-                self._put(part)
+            self._put(limited(request, self._settings.max_bytes))
 
     def flush(self) -> None:
         """Hand what is buffered to the sender.
@@ -95,8 +96,7 @@ class OtlpSink:
         Raises:
             SinkError: When nothing can be delivered and nothing kept.
         """
-        for kind, body, items in self._batcher.rest():
-            self._put(Request(kind, body, items))
+        self._put([Request(*full) for full in self._batcher.rest()])
 
     def close(self) -> SinkReport:
         """Send the rest and wait for it, as long as an outage may last and the queue may take; then keep what is left.
@@ -116,23 +116,28 @@ class OtlpSink:
 
     def abort(self) -> None:
         """Stop sending; what was written and not sent is kept as undelivered."""
+        self._stop.set()
         if not self._closed:
-            self._stop.set()
-            for kind, body, items in self._batcher.rest():
-                self._queue.put(Request(kind, body, items))
-            self._end(0)
+            for request in [*self._in_hand, *(Request(*full) for full in self._batcher.rest())]:
+                self._queue.put(request)
+        self._end(0)
 
-    def _put(self, request: Request) -> None:
-        if failure := self._loss():
-            raise failure
-        self._queue.put(request)
+    def _put(self, requests: Iterable[Request]) -> None:
+        self._in_hand.extend(requests)
+        while self._in_hand:
+            if failure := self._loss():
+                raise failure
+            self._queue.put(self._in_hand[0])
+            self._in_hand.popleft()
 
     def _end(self, wait: float) -> None:
-        self._closed = True
-        self._queue.put(None)
-        self._thread.join(wait)
+        if not self._closed:
+            self._queue.put(None)
+            self._closed = True
+        # Not by joining: CPython 3.11 takes a thread for ended when its join was interrupted.
+        self._ended.wait(wait)
         self._stop.set()
-        self._thread.join()
+        self._ended.wait()
         for transport in self._transports.values():
             transport.close()
 
@@ -143,6 +148,7 @@ class OtlpSink:
                 self._delivery.deliver(request)
             except Exception as error:  # noqa: BLE001  it belongs to the thread that writes
                 self._crash = self._crash or error
+        self._ended.set()
 
     def _loss(self) -> SinkError | None:
         """Return the error that ends a run at once: data that is neither delivered nor kept."""

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from sunbird_otel._limits import REQUEST_BYTES
 from sunbird_otel.errors import ConfigError
-from sunbird_otel.sinks.otlp.batch import MAX_BYTES, MAX_ITEMS
+from sunbird_otel.sinks.otlp.batch import MAX_ITEMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +69,7 @@ class OtlpSettings:
     retry_most: float = 15.0
     probe_seconds: float = 30.0
     max_items: int = MAX_ITEMS
-    max_bytes: int = MAX_BYTES
+    max_bytes: int = REQUEST_BYTES
     queue: int = 8
 
     @classmethod
