@@ -28,6 +28,8 @@ WRITTEN_BY = {f"sunbird_otel/sinks/otlp/{name}.py" for name in ("batch", "encode
 IS_COMPILED = str(_bridge.__file__).endswith(tuple(EXTENSION_SUFFIXES))
 needs_compiled = pytest.mark.skipif(not IS_COMPILED, reason="needs the compiled form: make test-compiled")
 
+EXAMPLES = sorted(str(path) for path in (ROOT / "examples" / "telemetry").iterdir())
+
 WHICH = "import sunbird_otel._bridge as b; print(b.__file__)"
 REPLAY = "from sunbird_otel.cli import main; main()"
 
@@ -47,6 +49,23 @@ for signals in pipeline.drain_steps():
     full += batcher.add(signals)
 for kind, body, count in full + batcher.rest():
     print(kind, hashlib.sha256(body).hexdigest(), len(body), count)
+"""
+
+INTERRUPTED = """
+import signal, sys
+from sunbird_otel import Bridge
+from sunbird_otel._document import Lines
+
+with open(sys.argv[1], "rb") as file:
+    lines = file.read().splitlines() * 400
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+for ms in range(1, 41):
+    signal.setitimer(signal.ITIMER_REAL, ms / 1000)
+    try:
+        while True:
+            Bridge().feed_lines(Lines("x", 1, lines))
+    except KeyboardInterrupt:
+        print(ms)
 """
 
 
@@ -104,6 +123,14 @@ def test_every_compiled_module_can_be_imported_first(module: str) -> None:
     assert done.stdout.strip().endswith(tuple(EXTENSION_SUFFIXES))
 
 
+@needs_compiled
+def test_an_interrupt_is_raised_from_wherever_it_comes() -> None:
+    """Compiled arithmetic of large integers ends the process instead."""
+    done = python(INTERRUPTED, EXAMPLES[0])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.split()) == 40
+
+
 def replayed(folder: Path, path: str, *arguments: str) -> tuple[dict[str, bytes], str]:
     """Return what `replay` writes, and from where it was imported."""
     folder.mkdir()
@@ -121,9 +148,6 @@ def same(tmp_path: Path, *arguments: str) -> dict[str, bytes]:
     assert compiled.keys() == interpreted.keys()
     assert [name for name in compiled if compiled[name] != interpreted[name]] == []
     return compiled
-
-
-EXAMPLES = sorted(str(path) for path in (ROOT / "examples" / "telemetry").iterdir())
 
 
 @needs_compiled

@@ -45,6 +45,8 @@ _EID: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _EIDS: Final[dict[str, bool]] = {}
 _MOST_EIDS: Final = 10_000  # clients of any kind may write any text
 _MS: Final = 1_000_000
+_EARLIEST_NS: Final = EARLIEST_ETS_MS * _MS
+_LATEST_NS: Final = LATEST_ETS_MS * _MS
 _LONGEST_ETS_TEXT: Final = 32
 _SHOWN: Final = 200
 
@@ -170,6 +172,16 @@ def is_eid(eid: str) -> bool:
     return known
 
 
+def nanoseconds(milliseconds: Any, divided_by: Any = 1) -> int:
+    """Return milliseconds, as a fraction of integers, in nanoseconds.
+
+    They are Any because a product of large ``int`` in compiled code ends the process when Ctrl-C comes just then: the
+    interpreter raises the interrupt from within the product, where such code takes every error for lack of memory.
+    """
+    ns: int = milliseconds * _MS // divided_by
+    return ns
+
+
 def _payload(body: dict[str, Any]) -> bytes:
     try:
         return canonical(body)
@@ -264,8 +276,8 @@ def _ets(value: object) -> int:
         raise Refusal("missing_field", "$.ets", "milliseconds since 1970", "absent or null")
     else:
         raise Refusal("wrong_type", "$.ets", "milliseconds since 1970, a number", show(value))
-    ns = numerator * _MS // denominator
-    if not EARLIEST_ETS_MS * _MS <= ns < LATEST_ETS_MS * _MS:
+    ns = nanoseconds(numerator, denominator)
+    if not _EARLIEST_NS <= ns < _LATEST_NS:
         raise Refusal("ets_out_of_range", "$.ets", "milliseconds from 2000 to 2100", show(value))
     return ns
 

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from sunbird_otel._decode import EARLIEST_ETS_MS, LATEST_ETS_MS, is_eid
+from sunbird_otel._decode import EARLIEST_ETS_MS, LATEST_ETS_MS, is_eid, nanoseconds
 from sunbird_otel._event import Event
 from sunbird_otel._json import is_array, is_object
 
 if TYPE_CHECKING:
     from sunbird_otel._limits import Limits
 
-_MS: Final = 1_000_000
 _OBJECT: Final = b"{"
 _ARRAY: Final = b"["
 
@@ -44,14 +43,14 @@ def time_of(line: bytes) -> int:
     if match is not None:
         digits = match[1]
         if digits is not None:
-            return int(digits) * _MS
+            return nanoseconds(int(digits))
         ms = float(match[2])
     else:
         match = _HEAD.match(line)
         if match is None:
             return 0
         ms = float(match[1])
-    return int(ms) * _MS if ms.is_integer() else 0
+    return nanoseconds(int(ms)) if ms.is_integer() else 0
 
 
 def event_of(line: bytes, limits: Limits) -> Event | None:
@@ -78,7 +77,7 @@ def event_of(line: bytes, limits: Limits) -> Event | None:
         or line.count(_OBJECT) + line.count(_ARRAY) > limits.nesting_depth
     ):
         return None
-    return Event(body, ms * _MS, b"", None, line)
+    return Event(body, nanoseconds(ms), b"", None, line)
 
 
 def _is_normal(body: dict[str, Any]) -> bool:  # noqa: C901, PLR0911, PLR0912 - one check after the other, no calls

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from sunbird_otel._decode import EARLIEST_ETS_MS, LATEST_ETS_MS
+from sunbird_otel._decode import EARLIEST_ETS_MS, LATEST_ETS_MS, nanoseconds
 from sunbird_otel._json import integers, is_array, is_number, is_object
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ METRICS: Final = "METRICS"
 
 _WHEN: Final = re.compile(r"(?i:date|time|timestamp)$|(?:At|On|_at|_on|_ts)$")
 _LONGEST_REQUEST_MS: Final = 86_400_000
-_MS: Final = 1_000_000
 _NAMING: Final = frozenset({"system", "subsystem", "metrics"})
 
 
@@ -64,4 +63,4 @@ def duration_ns(event: Event, path: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _LONGEST_REQUEST_MS:
         return 0
     numerator, denominator = value.as_integer_ratio()
-    return numerator * _MS // denominator
+    return nanoseconds(numerator, denominator)
