@@ -24,17 +24,16 @@ _REMEMBERED_FLOWS: Final = 8
 
 
 class Inside:
-    """An event inside a flow: its time, what was written of it and how long its text was, and the error that it tells.
+    """An event inside a flow: its time, what was written of it, and the error that it tells.
 
     ``event`` is the event itself where it may yet be refused.
     """
 
-    __slots__ = ("error", "event", "size", "time_ns", "written")
+    __slots__ = ("error", "event", "time_ns", "written")
 
-    def __init__(self, time_ns: int, written: Any, size: int, error: str | None, event: Event | None) -> None:
+    def __init__(self, time_ns: int, written: Any, error: str | None, event: Event | None) -> None:
         self.time_ns = time_ns
         self.written = written
-        self.size = size
         self.error = error
         self.event = event
 

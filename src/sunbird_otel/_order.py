@@ -25,7 +25,7 @@ _OVERHEAD: Final = 280
 _REMEMBERED: Final = 200_000
 """Events that are remembered once they are released early, to know a late copy of one."""
 
-_REMEMBERED_BYTES: Final = 64 << 20
+_REMEMBERED_BYTES: Final = 16 << 20
 """Bytes of these events."""
 
 Entry: TypeAlias = tuple[int, int, bytes, "str | Position | None", int]

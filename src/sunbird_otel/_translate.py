@@ -73,7 +73,6 @@ class Translator(Generic[S]):
         return Inside(
             event.ets_ns,
             self._form.event(event_name(event), event.ets_ns, attributes),
-            event.size,
             error_text(event) if event.eid == "ERROR" else None,
             event if self._keep_events else None,
         )
