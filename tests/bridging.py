@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -69,11 +69,6 @@ class Run:
         """Return how many findings there are of each code."""
         return Counter(finding.code for finding in self.findings)
 
-    @property
-    def unordered(self) -> list[str]:
-        """Return each signal as text, for comparing outputs whose attributes may stand in another order."""
-        return [repr(_sorted(signal)) for signal in self.signals]
-
     def tree(self, like: str = "![") -> str:
         """Return the output as :mod:`span_tree` writes it, with violations and events only where ``like`` has some."""
         requests = [json.loads(encode(JsonForm(), [span])) for span in self.spans]
@@ -94,13 +89,6 @@ class Run:
         if not span.parent_span_id:
             return None
         return next(s for s in self.spans if s.trace_id == span.trace_id and s.span_id == span.parent_span_id)
-
-
-def _sorted(signal: Signal) -> Signal:
-    ordered = replace(signal, attributes=dict(sorted(signal.attributes.items())))
-    if isinstance(ordered, Span):
-        ordered.events = [replace(e, attributes=dict(sorted(e.attributes.items()))) for e in ordered.events]
-    return ordered
 
 
 def event_name(eid: str) -> str:

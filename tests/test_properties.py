@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from strategies import cut, worn
 
 from sunbird_otel import Bridge, names
+from sunbird_otel._document import Lines
 from sunbird_otel._limits import Limits
 
 if TYPE_CHECKING:
@@ -70,12 +71,31 @@ def test_cuts_into_batches_change_nothing(data: st.DataObject, events: list[Any]
 def test_lines_give_the_same_as_documents(data: st.DataObject, events: list[Any], policy: str) -> None:
     texts = data.draw(st.sampled_from((compact, lines)))(events)
     by_line, one_by_one = run(texts, as_lines=True, policy=policy), run(texts, policy=policy)
-    assert by_line.unordered == one_by_one.unordered
+    assert by_line.text == one_by_one.text
     assert by_line.tally == one_by_one.tally
     assert by_line.codes == one_by_one.codes
     check_found_once(by_line, texts)
     shuffled = data.draw(st.permutations(texts))
     assert run(shuffled, as_lines=True, policy=policy).text == by_line.text
+
+
+@given(st.data(), worn(), st.sampled_from((0, 10 * SECOND, None)), st.sampled_from((1, 2_000, 1 << 30)))
+def test_how_lines_are_handed_over_changes_nothing(
+    data: st.DataObject, events: list[Any], lateness: int | None, memory: int
+) -> None:
+    texts = compact(events)
+    options: dict[str, Any] = {"lateness": lateness, "memory": memory}
+    one_by_one = run(texts, as_lines=True, **options)
+    bridge = Bridge(rules=standard(), **options)
+    signals: list[Signal] = []
+    start = 0
+    while start < len(texts):
+        size = data.draw(st.integers(1, 5))
+        signals += bridge.feed_lines(Lines("lines", start + 1, texts[start : start + size]))
+        start += size
+    signals += bridge.drain()
+    assert Run(signals, bridge.tally, []).text == one_by_one.text
+    assert bridge.tally == one_by_one.tally
 
 
 @given(worn(), policies)

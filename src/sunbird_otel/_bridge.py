@@ -143,6 +143,8 @@ class Pipeline(Generic[S]):
                 tally.held += 1
                 if not order.push(ets_ns, line, source, number):
                     self._take_late((ets_ns, 0, line, source, number), signals)
+                elif order.lets_go:  # at once, so that it makes no difference how lines are handed over
+                    self._release_due(signals)
             else:
                 for item in documents(Lines(source, number, [line]), self._limits):
                     if isinstance(item, Finding):
@@ -150,7 +152,6 @@ class Pipeline(Generic[S]):
                     else:
                         signals.extend(self.feed(item.data, item.position, parsed=item.value))
             number += 1
-        self._release_due(signals)
         return signals
 
     def refuse(self, finding: Finding) -> None:

@@ -22,21 +22,26 @@ _CDATA_KEYS: Final = {"playsession": names.PLAY_SESSION, "contentsession": names
 _PIPELINE_LOG: Final = "telemetry_audit"
 
 
-def _tables() -> dict[str, tuple[dict[str, str], dict[str, list[tuple[str, str]]]]]:
-    """Split the table of names by eid into direct fields and, for each object, its own fields."""
-    split: dict[str, tuple[dict[str, str], dict[str, list[tuple[str, str]]]]] = {}
-    for eid, table in names.EDATA.items():
-        nested: dict[str, list[tuple[str, str]]] = {}
-        for path, key in table.items():
+class _Table:
+    """The fields of one eid's edata that have names of their own."""
+
+    def __init__(self, paths: dict[str, str]) -> None:
+        """Split ``paths`` into direct fields and, for each object, its own fields."""
+        self.direct = {path: key for path, key in paths.items() if "." not in path}
+        self.nested: dict[str, dict[str, str]] = {}
+        for path, key in paths.items():
             outer, dot, inner = path.partition(".")
             if dot:
-                nested.setdefault(outer, []).append((inner, key))
-        split[eid] = ({path: key for path, key in table.items() if "." not in path}, nested)
-    return split
+                self.nested.setdefault(outer, {})[inner] = key
+
+    def has_all_of(self, field: str, value: Any) -> bool:
+        """Tell whether ``value`` is an object whose fields all have names of their own."""
+        inner = self.nested.get(field)
+        return inner is not None and is_object(value) and value.keys() <= inner.keys()
 
 
-_TABLES: Final = _tables()
-_NO_TABLE: Final[tuple[dict[str, str], dict[str, list[tuple[str, str]]]]] = ({}, {})
+_TABLES: Final = {eid: _Table(paths) for eid, paths in names.EDATA.items()}
+_NO_TABLE: Final = _Table({})
 
 
 def attribute_value(value: Any) -> AttributeValue | None:  # noqa: PLR0911 - one answer a type
@@ -190,24 +195,25 @@ _NOTHING: Final[dict[str, Any]] = {}
 
 def edata_attributes(attributes: Attributes, edata: dict[str, Any], eid: str) -> dict[str, Any]:
     """Add the fields of ``edata`` that have a name of their own, and return the others."""
-    direct, nested = _TABLES.get(eid, _NO_TABLE)
-    other: dict[str, Any] = {}
-    for field, value in edata.items():
-        if nested and (inner := nested.get(field)) is not None and is_object(value):
-            for name, key in inner:
-                _put(attributes, key, value.get(name))
-            if value.keys() <= {name for name, _ in inner}:
-                continue
-        key = direct.get(field, "")
-        if not key:
-            if not is_empty(value):
-                other[field] = value
-        elif type(value) is str:
+    table = _TABLES.get(eid, _NO_TABLE)
+    # In the order of the table: that of the event differs from stage to stage of the pipeline.
+    for outer, inner in table.nested.items():
+        fields = edata.get(outer)
+        if is_object(fields):
+            for name, key in inner.items():
+                _put(attributes, key, fields.get(name))
+    for field, key in table.direct.items():
+        value = edata.get(field)
+        if type(value) is str:
             if value:
                 attributes[key] = value
-        else:
+        elif value is not None and not (table.nested and table.has_all_of(field, value)):
             _put(attributes, key, value)
-    return other
+    return {
+        field: value
+        for field, value in edata.items()
+        if field not in table.direct and not is_empty(value) and not (table.nested and table.has_all_of(field, value))
+    }
 
 
 def _put_edata(attributes: Attributes, edata: dict[str, Any], eid: str) -> None:

@@ -43,7 +43,9 @@ def _numbers(event: Event) -> list[tuple[str, int | float]]:
         entries = [entry for entry in listed if is_object(entry) and isinstance(entry.get("metric"), str)]
         found.extend((entry["metric"], integers(entry["value"])) for entry in entries if is_number(entry.get("value")))
     found.extend(
-        (name, integers(value)) for name, value in event.edata.items() if name not in _NAMING and is_number(value)
+        (name, integers(value))
+        for name, value in sorted(event.edata.items())
+        if name not in _NAMING and is_number(value)
     )
     return found
 

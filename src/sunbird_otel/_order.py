@@ -90,6 +90,11 @@ class Sequencer:
         self._bytes += len(text) + _OVERHEAD
         return True
 
+    @property
+    def lets_go(self) -> bool:
+        """Whether events may leave before the end: a window passes, or there is no room."""
+        return self._lateness_ns is not None or self._bytes > self._memory
+
     def due(self) -> list[Entry]:
         """Return the next events of one time whose time has come, or that there is no room for; empty if none are."""
         buffer, lateness_ns = self._buffer, self._lateness_ns
