@@ -118,6 +118,17 @@ def test_a_file_that_was_followed_twice_and_is_replayed_twice_shows_once(
     assert difference(replay_to_file([path], tmp_path), [span for span in found if span not in pending(found)]) == ""
 
 
+def test_looked_at_between_two_runs_a_pending_span_is_shown_twice(
+    collector_to_jaeger: Collector, jaeger_server: Jaeger, tmp_path: Path
+) -> None:
+    """Jaeger 2.13 writes its warning into the span that it keeps in memory, which then is no longer like its copy."""
+    path = write(tmp_path / "telemetry.log", STORY[:3])
+    for spans in (2, 4):
+        with following(path.name, *LIVE, "--endpoint", collector_to_jaeger.http, cwd=tmp_path):
+            assert wait_until(partial(sent_by, collector_to_jaeger, spans))
+        assert len(jaeger_server.wait_for(spans)) == spans
+
+
 def test_a_run_that_was_stopped_has_told_what_was_open(jaeger_server: Jaeger, tmp_path: Path) -> None:
     """Replayed when it is complete, the file tells the same spans otherwise; Jaeger shows both."""
     path = write(tmp_path / "telemetry.log", STORY[:3])

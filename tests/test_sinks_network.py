@@ -348,3 +348,32 @@ def test_the_wrong_protocol_is_told_at_once(http: HttpReceiver, rpc: GrpcReceive
         with pytest.raises(SinkError, match=told):
             sink.close()
     assert time.monotonic() - begin < 1
+
+
+def interrupt(*_arguments: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_what_is_in_hand_when_the_run_is_interrupted_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full queue is where a run waits that is faster than its receiver."""
+    sink = sink_for(f"http://127.0.0.1:{unused_port()}", tmp_path, limits={"max_items": 2, "retry_seconds": 60})
+    with monkeypatch.context() as patched:
+        patched.setattr(sink, "_queue", type("Full", (), {"put": interrupt})())
+        with pytest.raises(KeyboardInterrupt):
+            sink.write([*many(7), POINT])
+    sink.abort()
+    assert sink.report.undelivered == {"traces": 7, "metrics": 1}
+    assert sum(request.items for request in read(tmp_path)) == 8
+
+
+def test_an_interrupt_while_the_rest_is_sent_waits_for_what_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = sink_for(f"http://127.0.0.1:{unused_port()}", tmp_path, limits={"max_items": 2, "retry_seconds": 60})
+    sink.write(many(7))
+    with monkeypatch.context() as patched:
+        patched.setattr(sink, "_ended", type("Interrupted", (), {"wait": interrupt})())
+        with pytest.raises(KeyboardInterrupt):
+            sink.close()
+    sink.abort()
+    assert sum(request.items for request in read(tmp_path)) == 7
