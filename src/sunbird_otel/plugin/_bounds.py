@@ -137,7 +137,7 @@ def weigh(attributes: Mapping[str, Any], most: int) -> tuple[int, bool]:
 
 
 def cut(attributes: Mapping[str, Any], most: int) -> dict[str, Any]:
-    """Return a copy in which no text, and no list of texts, takes more than ``most`` bytes, with a mark as in a replay.
+    """Return a copy in which no text, and no list, takes more than ``most`` bytes, with a mark as in a replay.
 
     What is deeper is one JSON text where it would be longer than that.
     """
