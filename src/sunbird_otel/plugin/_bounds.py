@@ -147,7 +147,10 @@ def cut(attributes: Mapping[str, Any], most: int) -> dict[str, Any]:
             kept[key] = json.dumps(value, default=str)
         else:
             kept[key] = list(value) if _is_tuple(value) else value
-    cut_texts(kept, most)
+    # Numbers, and what is deep and short, stay as they are: the compiled core takes only what it knows itself.
+    long: dict[str, Any] = {key: value for key, value in kept.items() if isinstance(value, str) or is_array(value)}
+    cut_texts(long, most)
+    kept.update(long)
     return {key: tuple(value) if is_array(value) else value for key, value in kept.items()}
 
 
