@@ -199,3 +199,10 @@ def test_a_value_of_any_depth_is_refused() -> None:
 def test_a_batch_of_too_many_events_is_refused_as_one() -> None:
     finding = refusal({"events": [body()] * 4}, Limits(batch_events=3))
     assert (finding.code, finding.path, finding.found) == ("too_many_events", "$.events", "4 events")
+
+
+def test_a_list_of_ids_does_not_multiply_an_event() -> None:
+    many = body(context=context(cdata=[{"type": "t" * 100_000, "id": ["i"] * 1_000}]))
+    finding = refusal(many)
+    assert (finding.code, finding.path, finding.found) == ("too_large", "$.context.cdata[0]", "1000 ids")
+    assert len(one(body(context=context(cdata=[{"type": "t", "id": ["i"] * 1_000}]))).cdata) == 1_000

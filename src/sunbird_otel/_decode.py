@@ -142,7 +142,7 @@ def _event(value: dict[str, Any], position: Position | None, limits: Limits) -> 
     context = _object(body, "context")
     if context is None:
         raise Refusal("missing_field", "$.context", "an object with channel, env and pdata", "absent")
-    body["context"] = _context(context)
+    body["context"] = _context(context, limits)
     actor = _object(body, "actor")
     if actor is not None:
         body["actor"] = _texts(actor, "$.actor", ("id", "type"))
@@ -189,7 +189,7 @@ def _payload(body: dict[str, Any]) -> bytes:
         raise Refusal("too_deep", "$", "at most 254 levels", str(error)) from None
 
 
-def _context(context: dict[str, Any]) -> dict[str, Any]:
+def _context(context: dict[str, Any], limits: Limits) -> dict[str, Any]:
     context = _texts(context, "$.context", ("channel", "env", "sid", "did"))
     pdata = _object(context, "pdata", "$.context.")
     if pdata is not None:
@@ -198,11 +198,11 @@ def _context(context: dict[str, Any]) -> dict[str, Any]:
     if cdata is None:
         context.pop("cdata", None)
     else:
-        context["cdata"] = _cdata(cdata)
+        context["cdata"] = _cdata(cdata, limits)
     return context
 
 
-def _cdata(cdata: object) -> list[dict[str, Any]]:
+def _cdata(cdata: object, limits: Limits) -> list[dict[str, Any]]:
     if is_object(cdata):
         cdata = [cdata] if cdata else []
     if not is_array(cdata):
@@ -215,6 +215,10 @@ def _cdata(cdata: object) -> list[dict[str, Any]]:
         if not is_object(entry):
             raise Refusal("wrong_type", path, "an object {type, id}", show(entry))
         ids = entry.get("id")
+        if is_array(ids) and len(ids) * len(str({**entry, "id": ""})) > limits.event_bytes:
+            # Each id becomes an entry of its own, which must not multiply what one event may be.
+            expected = f"entries of at most {limits.event_bytes} bytes when each id is one (limit event_bytes)"
+            raise Refusal("too_large", path, expected, f"{len(ids)} ids")
         for one in ids if is_array(ids) else [ids]:
             normal = _texts({**entry, "id": one}, path, ("id", "type"))
             entries.append({**normal, "id": normal.get("id", ""), "type": normal.get("type", "")})
