@@ -75,7 +75,8 @@ class Event:
         self.pdata_pid: str = pdata.get("pid", "")
         self.pdata_ver: str = pdata.get("ver", "")
         self.cdata: list[dict[str, Any]] = context.get("cdata", _NONE)
-        self.actor_id: str = body.get("actor", _NOTHING).get("id", "")
+        actor: dict[str, Any] = body.get("actor", _NOTHING)
+        self.actor_id: str = actor.get("id", "")
         self.object: dict[str, Any] = body.get("object", _NOTHING)
         self.edata: dict[str, Any] = body.get("edata", _NOTHING)
         self.merged: dict[str, Any] | None = None

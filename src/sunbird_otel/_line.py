@@ -89,22 +89,21 @@ def _is_normal(body: dict[str, Any]) -> bool:  # noqa: C901, PLR0911, PLR0912 - 
         return False
     if not is_eid(eid):
         return False
-    get = context.get
     if (
-        type(get("sid", "")) is not str
-        or type(get("did", "")) is not str
-        or type(get("channel", "")) is not str
-        or type(get("env", "")) is not str
+        type(context.get("sid", "")) is not str
+        or type(context.get("did", "")) is not str
+        or type(context.get("channel", "")) is not str
+        or type(context.get("env", "")) is not str
     ):
         return False
-    pdata = get("pdata")
+    pdata = context.get("pdata")
     if not is_object(pdata):
         return False
     if type(pdata.get("id", "")) is not str or type(pdata.get("pid", "")) is not str:
         return False
     if type(pdata.get("ver", "")) is not str:
         return False
-    cdata = get("cdata")
+    cdata = context.get("cdata")
     if cdata is not None or "cdata" in context:
         if not is_array(cdata):
             return False
