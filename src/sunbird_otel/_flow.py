@@ -76,6 +76,7 @@ class Flow:
         "last_ns",
         "links",
         "marks",
+        "number",
         "observed_end_ns",
         "observed_start_ns",
         "opener",
@@ -118,6 +119,7 @@ class Flow:
         self.parent = parent
         self.request_id = request_id
         self.marks = marks
+        self.number = 0
         self.volume = volume
         self.events_trace_id = trace_id
         self.synthetic = False

@@ -370,11 +370,15 @@ class FlowEngine:
             self._told.tell_closed(flow)
 
     def _expire(self, now_ns: int) -> None:
-        while (flow := self._open.idle(now_ns)) is not None:
-            self._close(flow, "idle")
-        if self._parked:
-            for entry in self._parked.expired(now_ns):
+        """Do what has come due, in the order in which it did, so that it is the same whoever's event says so."""
+        flows, parked = self._open, self._parked
+        while (flow := flows.idle(now_ns)) is not None or parked:
+            if (entry := parked.overdue(now_ns if flow is None else flows.idle_from(flow))) is not None:
                 self._placing.unpark(entry)
+            elif flow is not None:
+                self._close(flow, "idle")
+            else:
+                return
 
     def _missing_home(self, rule: FlowRule, event: Event, innermost: Flow | None) -> Flow:
         flow = self._synthesise(rule, event, innermost, event.ets_ns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from heapq import heapify, heappop, heappush, heapreplace
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,9 @@ _QUIET_LANES: Final = 50_000
 
 
 _NEVER_NS: Final = 1 << 62
+
+_SPARE: Final = 1_000
+"""Places in a queue that closed flows may take, beside as many as are open."""
 
 DEEPEST: Final = 100
 """Flows in each other that one lane or one session may have; what nests deeper is a client that never writes END."""
@@ -40,15 +44,18 @@ class OpenFlows:
         self._lanes: dict[Hashable, Lane] = {}
         self._quiet: OrderedDict[Hashable, None] = OrderedDict()
         self._sessions: dict[str, dict[int, Flow]] = {}
-        # One queue for each length of idle gap, the longest idle first: each is in order by itself.
-        self._queues: dict[int | None, OrderedDict[int, Flow]] = {}
+        self._flows: dict[int, Flow] = {}
+        self._opened = 0
+        # For each length of idle gap the flows by the time of their last event, as it was when it was last looked at:
+        # what has happened since can only move a flow back. With it stands the flow's number below 0, so that of those
+        # that are idle alike the newest is first. Flows that are closed are taken out when they are met.
+        self._queues: dict[int | None, list[tuple[int, int]]] = {}
         self._noted: deque[Flow] | None = deque() if note else None
-        self._count = 0
         self._soonest_ns = 0  # before then nothing is idle: flows that stay active only come later
 
     def __len__(self) -> int:
         """Return how many flows are open."""
-        return self._count
+        return len(self._flows)
 
     def lane(self, event: Event, rule: FlowRule | None = None) -> Lane | None:
         """Return the lane of ``event`` for flows of ``rule``, if it is known."""
@@ -86,13 +93,19 @@ class OpenFlows:
             flow.session_ids = self._session_ids(flow.opener)
             for session_id in flow.session_ids:
                 self._sessions.setdefault(session_id, {})[id(flow)] = flow
+        self._opened += 1
+        flow.number = self._opened
+        self._flows[flow.number] = flow
         gap = self.gap(flow.rule)
-        self._queues.setdefault(gap, OrderedDict())[id(flow)] = flow
+        queue = self._queues.setdefault(gap, [])
+        heappush(queue, (flow.last_ns, -flow.number))
+        if len(queue) > _SPARE + 2 * len(self._flows):
+            queue[:] = [entry for entry in queue if -entry[1] in self._flows]
+            heapify(queue)
         if gap is not None:
             self._soonest_ns = min(self._soonest_ns, flow.last_ns + gap)
         if self._noted is not None:
             self._noted.append(flow)
-        self._count += 1
         self.touch(flow, flow.opener.ets_ns)
 
     def begun(self, until_ns: int) -> list[Flow]:
@@ -122,14 +135,12 @@ class OpenFlows:
             del flows[id(flow)]
             if not flows:
                 del self._sessions[session_id]
-        del self._queues[self.gap(flow.rule)][id(flow)]
-        self._count -= 1
+        del self._flows[flow.number]
 
     def touch(self, flow: Flow, time_ns: int) -> None:
         """Note that something happened in ``flow`` at ``time_ns``, and so in the flows around it."""
         for one in flow.lineage():
             one.last_ns = max(one.last_ns, time_ns)
-            self._queues[self.gap(one.rule)].move_to_end(id(one))
 
     def of_session(self, event: Event) -> list[Flow]:
         """Return the open flows of the session that ``event`` names, the newest first."""
@@ -164,28 +175,48 @@ class OpenFlows:
         return flow.start_ns <= event.ets_ns and (anything or self._rules.may_hold(flow.rule, event.eid))
 
     def idle(self, now_ns: int) -> Flow | None:
-        """Return a flow in which nothing happened for longer than its idle gap before ``now_ns``."""
+        """Return the flow that was the first to be idle, if any was before ``now_ns``: nothing happened in its gap."""
         if now_ns <= self._soonest_ns:
             return None
+        found: Flow | None = None
         soonest_ns = _NEVER_NS
         for gap, queue in self._queues.items():
-            if gap is None or not queue:
+            if gap is None:
                 continue
-            flow = next(iter(queue.values()))
-            if now_ns - flow.last_ns > gap:
-                return flow
-            soonest_ns = min(soonest_ns, flow.last_ns + gap)
+            flow = self._longest_idle(queue)
+            if flow is not None and (due_ns := flow.last_ns + gap) <= soonest_ns:
+                if found is None or due_ns < soonest_ns or flow.number > found.number:
+                    found = flow
+                soonest_ns = due_ns
+        if soonest_ns < now_ns:
+            return found
         self._soonest_ns = soonest_ns
         return None
 
+    def idle_from(self, flow: Flow) -> int:
+        """Return the time from which ``flow``, which has an idle gap, is idle."""
+        return flow.last_ns + (self.gap(flow.rule) or 0)
+
     def longest_idle(self) -> Flow:
         """Return the flow in which nothing has happened for longest; there must be one open."""
-        heads = [next(iter(queue.values())) for queue in self._queues.values() if queue]
-        return min(heads, key=lambda flow: flow.last_ns)
+        heads = [flow for queue in self._queues.values() if (flow := self._longest_idle(queue)) is not None]
+        return min(heads, key=_by_last)
 
     def roots(self) -> list[Flow]:
         """Return the open flows that stand in no other, the longest idle first."""
-        return [flow for queue in self._queues.values() for flow in queue.values() if flow.parent is None]
+        return sorted((flow for flow in self._flows.values() if flow.parent is None), key=_by_last)
+
+    def _longest_idle(self, queue: list[tuple[int, int]]) -> Flow | None:
+        while queue:
+            last_ns, place = queue[0]
+            flow = self._flows.get(-place)
+            if flow is None:
+                heappop(queue)
+            elif flow.last_ns > last_ns:
+                heapreplace(queue, (flow.last_ns, place))
+            else:
+                return flow
+        return None
 
     def _session_ids(self, event: Event) -> tuple[str, ...]:
         return self._rules.session_ids.all(event)
@@ -200,3 +231,7 @@ def _innermost(flows: list[Flow], event: Event, fits: list[bool]) -> Flow | None
         if best_rank < rank < (DEEPEST, -number) and flow.opener.ets_ns <= event.ets_ns and fits[number]:
             best, best_rank = flow, rank
     return best
+
+
+def _by_last(flow: Flow) -> tuple[int, int]:
+    return flow.last_ns, -flow.number  # of those that are idle alike, the one that was opened last

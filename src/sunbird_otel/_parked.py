@@ -137,6 +137,10 @@ class Parked:
             self._leave(entry)
             yield entry
 
+    def overdue(self, now_ns: int) -> Waiting | None:
+        """Return the next event that :meth:`expired` would yield, and let it go."""
+        return next(self.expired(now_ns), None)
+
     def all(self) -> Iterator[Waiting]:
         """Yield every event that waits: nothing more will come."""
         while self._queue:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _BEFORE_ENDS, _ENDS, _STARTS, _AFTER_STARTS, _ENDS_OF_STARTS = range(5)
 _IDENTIFYING = ("cdata.PlaySession", "object.id")
-_EVERY_LANE = "every lane"
 
 _COMPARED = 64
 """STARTs of one kind, lane and time with which an END is compared; comparing more would cost their square."""
@@ -47,45 +46,61 @@ class _Marks:
 
 
 class _Moment:
-    """The events of one time, indexed so that each is looked at once."""
+    """The events of one time, indexed so that each is looked at once.
 
-    def __init__(self, entries: list[tuple[Event, Role]]) -> None:
+    Only what can meet is compared: events of one lane, of one session, or of one producer that has runs. What others do
+    at the same time must decide nothing.
+    """
+
+    def __init__(self, entries: list[tuple[Event, Role]], rules: Rules) -> None:
+        self._rules = rules
         self.starts: dict[tuple[str, Hashable], list[Event]] = {}
         self._starting: dict[Hashable, _Marks] = {}
         self._ending: dict[Hashable, _Marks] = {}
         for event, role in entries:
             rule = _starts(role)
             if rule is not None:
-                self.starts.setdefault((rule.kind, lane_key(event, rule.scope)), []).append(event)
+                if (lane := self.lane(event, rule.scope)) is not None:
+                    self.starts.setdefault((rule.kind, lane), []).append(event)
                 marks = self._starting
             elif isinstance(role, Closes):
-                marks = self._ending
+                rule, marks = role.rule, self._ending
             else:
                 continue
-            for lane in (lane_key(event, "lane"), _EVERY_LANE):
-                marks.setdefault(lane, _Marks()).add(event)
+            for key in (lane_key(event, rule.scope), *rules.session_ids.all(event)):
+                if key is not None:
+                    marks.setdefault(key, _Marks()).add(event)
+
+    def lane(self, event: Event, scope: str) -> Hashable:
+        """Return the lane of ``event``; for what says not who wrote it, its sessions, if it names any."""
+        lane = lane_key(event, scope)
+        return lane if lane is not None else self._rules.session_ids.all(event) or None
 
     def own_start(self, end: Event, rule: FlowRule) -> bool:
         """Tell whether the flow that ``end`` closes starts now, too."""
-        starts = self.starts.get((rule.kind, lane_key(end, rule.scope)), ())
+        starts = self.starts.get((rule.kind, self.lane(end, rule.scope)), ())
         return len(starts) <= _COMPARED and any(_same_flow(end, start, rule) for start in starts)
 
     def belongs_to_end(self, event: Event) -> bool:
         """Tell whether ``event`` belongs to a flow that ends now rather than to one that starts now."""
-        lane: Hashable = lane_key(event, "lane")
-        if lane not in self._ending and lane not in self._starting:
-            lane = _EVERY_LANE
-        ending, starting = self._ending.get(lane), self._starting.get(lane)
-        if ending is None:
+        lane = lane_key(event, "lane")
+        keys: list[Hashable] = [lane]
+        if lane is None or (lane not in self._ending and lane not in self._starting):
+            keys += self._rules.session_ids.all(event)
+            if any(rule.scope == "producer" for rule in self._rules.homes(event.eid)):
+                keys.append(lane_key(event, "producer"))
+        ending = [self._ending[key] for key in keys if key in self._ending]
+        starting = [self._starting[key] for key in keys if key in self._starting]
+        if not ending:
             return False
         for path in _IDENTIFYING:
             mine = read(event, path)
-            if mine and starting is not None and mine in starting.values[path]:
+            if mine and any(mine in marks.values[path] for marks in starting):
                 return False
-            if mine and mine in ending.values[path]:
+            if mine and any(mine in marks.values[path] for marks in ending):
                 return True
         # What names no object came after the END of one that has an object: the page that the user returned to.
-        return starting is None and ending.values["object.id"] == {""}
+        return not starting and all(marks.values["object.id"] == {""} for marks in ending)
 
 
 def natural_order(
@@ -100,13 +115,13 @@ def natural_order(
     if not any(isinstance(role, Closes) or _starts(role) is not None for _, role in entries):
         entries.sort(key=lambda entry: entry[1] is not None)
         return entries
-    moment = _Moment(entries)
+    moment = _Moment(entries, rules)
     # How deep the flows of each lane stand that start and end now: what ends around them ends after them.
     brief: dict[Hashable, int] = {}
     own: set[int] = set()
     for event, role in entries:
         if isinstance(role, Closes) and moment.own_start(event, role.rule) and not closes_open_flow(event, role.rule):
-            lane = lane_key(event, role.rule.scope)
+            lane = moment.lane(event, role.rule.scope)
             brief[lane] = max(brief.get(lane, 0), rules.depth[role.rule.kind])
             own.add(id(event))
 
@@ -114,7 +129,7 @@ def natural_order(
         event, role = entry
         if isinstance(role, Closes):
             depth = rules.depth[role.rule.kind]
-            after = id(event) in own or depth < brief.get(lane_key(event, role.rule.scope), 0)
+            after = id(event) in own or depth < brief.get(moment.lane(event, role.rule.scope), 0)
             return (_ENDS_OF_STARTS if after else _ENDS, 0, -depth, "")
         rule = _starts(role)
         if rule is not None:
