@@ -13,7 +13,7 @@ from sunbird_otel._flows import FlowEngine
 from sunbird_otel._form import Form, Records, S
 from sunbird_otel._limits import Limits
 from sunbird_otel._line import event_of, time_of
-from sunbird_otel._order import Entry, Sequencer, distinct
+from sunbird_otel._order import Entry, Sequencer, distinct, own
 from sunbird_otel._rules import Rules
 from sunbird_otel._signals import Signal
 from sunbird_otel._tally import Tally
@@ -122,7 +122,7 @@ class Pipeline(Generic[S]):
             self.tally.received += 1
             self.tally.by_eid[item.eid] += 1
             self.tally.held += 1
-            if not self._order.push(item.ets_ns, _own(item.payload), item.position):
+            if not self._order.push(item.ets_ns, own(item.payload), item.position):
                 self._late(item, signals)
         self._release_due(signals)
         return signals
@@ -210,13 +210,16 @@ class Pipeline(Generic[S]):
             for event in events:
                 self._order.remember(event)
         if events:
-            self._tell(self._flows.feed(events), signals)
+            self._feed(events, signals)
+
+    def _feed(self, events: list[Event], signals: list[S]) -> None:
+        self._tell(self._flows.feed(events), signals)
 
     def _take_late(self, entry: Entry, signals: list[S]) -> None:
         """Take a line whose time has passed."""
         event = self._event(entry)
         for late in (event,) if event is not None else self._read(entry):
-            if late.ets_ns == entry[0] or not self._order.push(late.ets_ns, _own(late.payload), late.position):
+            if late.ets_ns == entry[0] or not self._order.push(late.ets_ns, own(late.payload), late.position):
                 self._late(late, signals)
 
     def _others(self, entry: Entry, signals: list[S]) -> list[Event]:
@@ -225,7 +228,7 @@ class Pipeline(Generic[S]):
         for event in self._read(entry):
             if event.ets_ns == entry[0]:
                 events.append(event)
-            elif not self._order.push(event.ets_ns, _own(event.payload), event.position):
+            elif not self._order.push(event.ets_ns, own(event.payload), event.position):
                 self._late(event, signals)
         return events
 
@@ -343,11 +346,6 @@ def _kept_out(refused: Refused) -> Finding:
         refused=True,
         event=event.body,
     )
-
-
-def _own(text: bytes) -> bytes:
-    """Return a copy of the exact length: the encoder's own buffer is several times as large, and would stay so."""
-    return memoryview(text).tobytes()
 
 
 class Bridge(Pipeline[Signal]):

@@ -19,7 +19,8 @@ class Event:
     copies of one event at any stage of the pipeline; it is made when somebody asks. ``ets_ns`` is the event's time in
     nanoseconds since 1970, ``size`` the length of its text in bytes. Identity fields are texts, empty when absent.
     ``twin`` counts, from 0, events that differ in content but not in eid, mid and time; ``digest`` is for
-    :mod:`sunbird_otel._ids`.
+    :mod:`sunbird_otel._ids`. ``echo`` marks an event that another process writes and counts, and that is shown here
+    for what others must know of it.
     """
 
     __slots__ = (
@@ -33,6 +34,7 @@ class Event:
         "context",
         "did",
         "digest",
+        "echo",
         "edata",
         "eid",
         "ets_ns",
@@ -62,6 +64,7 @@ class Event:
         self.ets_ns = ets_ns
         self.late = False
         self.twin = 0
+        self.echo = False
         self.digest = b""
         self.eid: str = body["eid"]
         self.mid: str = body["mid"]

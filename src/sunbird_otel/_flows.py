@@ -209,8 +209,7 @@ class FlowEngine:
         flow.span_id = span_of(flow.trace_id, f"synthetic {flow.kind}" if flow.synthetic else flow.kind, flow.opener)
 
     def _admit(self, flow: Flow, around: Flow | None = None) -> None:
-        self._tally.opened += 1
-        self._tally.open += 1
+        self._tally.open_flow(counted=not flow.opener.echo)
         self._open.add(flow, around)
 
     def _synthesise(self, rule: FlowRule, child: Event, parent: Flow | None, start_ns: int) -> Flow:
@@ -258,8 +257,7 @@ class FlowEngine:
             flow.links.append(run.reference().typed("service_run"))
         if parent is not None:
             self._open.touch(parent, event.ets_ns)
-        self._tally.opened += 1
-        self._tally.open += 1
+        self._tally.open_flow()
         self._finish(flow)
 
     def _gather(self, request: Flow) -> None:
@@ -291,10 +289,8 @@ class FlowEngine:
         if self._told.rejects:
             self._told.refuse(event, code)
             return
-        if again:
-            self._tally.repeated += 1
-        else:
-            self._tally.orphan += 1
+        self._tally.repeated += again and not event.echo
+        self._tally.orphan += not again and not event.echo
         self._placing.place(event, (code,), before)
 
     def _close_by(self, flow: Flow, end: Event) -> None:
@@ -348,8 +344,8 @@ class FlowEngine:
         if flow.events and flow.events_trace_id != flow.trace_id:
             self._placing.segment(flow)
         flow.workflow = self._rules.workflow_of(*flow.telling())
-        self._tally.open -= 1
-        self._tally.closed[flow.end_reason] += 1
+        self._tally.open -= not flow.opener.echo
+        self._tally.closed[flow.end_reason] += not flow.opener.echo
         if flow.end_reason != "end" and not flow.synthetic and flow.rule.must_end(flow.workflow):
             code = "unclosed_child" if flow.end_reason == "parent_end" else "missing_end"
             flow.violations.append(code)

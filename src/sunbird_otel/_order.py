@@ -50,12 +50,14 @@ class Sequencer:
         lateness_ns: How far behind the newest event an event may come and still be put in its place; ``None`` waits
             for the end of the input.
         memory: Bytes that the buffer may take; beyond them the oldest events are released early.
+        beside: Bytes that the caller keeps for each event that waits, which count, too.
     """
 
-    def __init__(self, lateness_ns: int | None, memory: int) -> None:
+    def __init__(self, lateness_ns: int | None, memory: int, beside: int = 0) -> None:
         """Start empty."""
         self._lateness_ns = lateness_ns
         self._memory = memory
+        self._overhead = _OVERHEAD + beside
         # Sorting once is cheaper than a heap, so that there is one only when events must leave before the end.
         self._buffer: list[Entry] = []
         self._is_heap = lateness_ns is not None
@@ -87,7 +89,7 @@ class Sequencer:
                 self._buffer.reverse()
                 self._is_descending = False
             self._buffer.append((ets_ns, self._count, text, place, line))
-        self._bytes += len(text) + _OVERHEAD
+        self._bytes += len(text) + self._overhead
         return True
 
     @property
@@ -166,7 +168,7 @@ class Sequencer:
             while buffer and buffer[-1][0] == time_ns:
                 released.append(buffer.pop())
         for entry in released:
-            self._bytes -= len(entry[2]) + _OVERHEAD
+            self._bytes -= len(entry[2]) + self._overhead
         self.released_to_ns = max(self.released_to_ns, time_ns + 1)
         return released
 
@@ -202,3 +204,8 @@ def distinct(events: list[Event]) -> Distinct:
 
 def _by_content(event: Event) -> tuple[bytes, bytes]:
     return (event.payload, event.text)
+
+
+def own(text: bytes) -> bytes:
+    """Return a copy of the exact length: the encoder's own buffer is several times as large, and would stay so."""
+    return memoryview(text).tobytes()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 END_REASONS = ("end", "restart", "parent_end", "idle", "drain", "evicted")
 """How a flow can close, in the order of the report."""
+
+_BY_WORD = frozenset({"by_eid", "rejected_by_reason", "closed", "violations"})
+"""The counts that are kept by a word."""
 
 
 @dataclass
@@ -43,6 +46,25 @@ class Tally:
         """Count ``events`` refused for ``reason``."""
         self.rejected += events
         self.rejected_by_reason[reason] += events
+
+    def open_flow(self, *, counted: bool = True) -> None:
+        """Count a flow that was opened, unless another process counts it."""
+        self.opened += counted
+        self.open += counted
+
+    def add(self, counts: dict[str, Any]) -> None:
+        """Add what another process has counted, as its :meth:`counts` say."""
+        for name, count in counts.items():
+            mine: Any = getattr(self, name)
+            if name in _BY_WORD:
+                mine.update(count)
+            else:
+                setattr(self, name, mine + count)
+
+    def counts(self) -> dict[str, Any]:
+        """Return every count under its name, as plain numbers and dictionaries."""
+        found: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: dict(count) if name in _BY_WORD else count for name, count in found.items()}
 
     def report(self) -> dict[str, Any]:
         """Return the report as plain data, in the layout that ``--report`` writes (version 1)."""

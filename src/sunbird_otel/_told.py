@@ -60,7 +60,9 @@ class Told:
         self._out.append(Refused(event, code))
 
     def violation(self, code: str, event: Event, expected: str, found: str) -> None:
-        """Count a violation and report it."""
+        """Count a violation and report it, unless that is another process's business."""
+        if event.echo:
+            return
         self._tally.violations[code] += 1
         self._on_violation(code, event, expected, found)
 
