@@ -52,6 +52,9 @@ CORE = (
     "_fields",
     "_translate",
     "_bridge",
+    "_kin",
+    "_divide",
+    "_share",
 )
 """The pure core in its reading order: a module imports only what stands above it."""
 
