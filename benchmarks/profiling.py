@@ -16,7 +16,7 @@ from collections import deque
 import ours
 import workload
 
-from sunbird_otel.cli._replay import _little_garbage
+from sunbird_otel.cli._garbage import little_garbage
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     lines = list(workload.lines(workload.of(options)))
     deque(ours.requests(lines[:1000]), maxlen=0)  # imports and caches
     profile = cProfile.Profile()
-    with _little_garbage():
+    with little_garbage():
         profile.runcall(lambda: deque(ours.requests(lines), maxlen=0))
     pstats.Stats(profile).strip_dirs().sort_stats(options.sort).print_stats(options.top)
 

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 import sunbird_otel
-from sunbird_otel.cli._replay import _little_garbage
+from sunbird_otel.cli._garbage import little_garbage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> None:
         (table,) = options.only
         module, function = TABLES[table]
         measure = getattr(importlib.import_module(module), function)
-        with _little_garbage():
+        with little_garbage():
             result: Result = measure(options)
         measured = Measured(form=_form(), machine=record.machine(), date=record.today(), result=result)
         print(json.dumps(measured.as_json()))

@@ -23,6 +23,7 @@ from sunbird_otel.cli._options import (
     ReportOption,
     RulesOption,
     TraceScopeOption,
+    WorkersOption,
 )
 from sunbird_otel.cli._screen import hold_standard_streams
 from sunbird_otel.cli._settings import Settings, read_settings
@@ -178,6 +179,7 @@ def replay(
     ] = None,
     memory: MemoryOption = None,
     max_open_flows: MaxOpenFlowsOption = None,
+    workers: WorkersOption = None,
     max: MaxOption = None,  # noqa: A002 - the option's name
     report: ReportOption = None,
     config: ConfigOption = None,

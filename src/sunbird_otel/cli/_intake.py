@@ -45,6 +45,7 @@ class Intake(Generic[S]):
             in the bridge's place.
         judges: The command's business is what is wrong with the input, so an input without any telemetry is a result
             and no failure.
+        bridge: Makes the bridge from the rules and what is called for each defect; the usual one if not given.
 
     Raises:
         ConfigError: The standard input is named twice.
@@ -62,6 +63,7 @@ class Intake(Generic[S]):
         on_event: Callable[[dict[str, Any], Position | None], None] | None = None,
         divert: Divert | None = None,
         judges: bool = False,
+        bridge: Callable[[Rules, Callable[[Finding], None]], Pipeline[S]] | None = None,
     ) -> None:
         if list(paths).count(STDIO) > 1:
             raise ConfigError(f"the standard input ({STDIO}) can be read once only; it is named twice.")
@@ -82,19 +84,24 @@ class Intake(Generic[S]):
         self._holds_telemetry = False
         self._live = Live(settings.lateness or 0) if settings.follow else None
         self._pending_after = settings.pending_after if settings.pending else None
-        self.bridge = Pipeline(
-            form,
-            rules=Rules.load(*settings.rules),
-            policy=settings.policy,
-            lateness=settings.lateness,
-            idle_gap=settings.idle_gap,
-            trace_scope=settings.trace_scope,
-            memory=settings.memory,
-            max_open_flows=settings.max_open_flows,
-            limits=settings.max,
-            on_finding=self._note,
-            on_event=on_event,
-            pending=settings.pending,
+        rules = Rules.load(*settings.rules)
+        self.bridge: Pipeline[S] = (
+            bridge(rules, self._note)
+            if bridge is not None
+            else Pipeline(
+                form,
+                rules=rules,
+                policy=settings.policy,
+                lateness=settings.lateness,
+                idle_gap=settings.idle_gap,
+                trace_scope=settings.trace_scope,
+                memory=settings.memory,
+                max_open_flows=settings.max_open_flows,
+                limits=settings.max,
+                on_finding=self._note,
+                on_event=on_event,
+                pending=settings.pending,
+            )
         )
 
     @property

@@ -82,6 +82,15 @@ MaxOpenFlowsOption = Annotated[
         rich_help_panel=BOUNDS,
     ),
 ]
+WorkersOption = Annotated[
+    str | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        help="Divide the work among so many processes, 1 if not given; the output is the same, in another order.",
+        rich_help_panel=BOUNDS,
+    ),
+]
 MaxOption = Annotated[
     list[str] | None,
     typer.Option(

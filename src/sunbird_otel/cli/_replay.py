@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import gc
+import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from sunbird_otel._divide import Divider
+from sunbird_otel.cli._crew import Crew
 from sunbird_otel.cli._exits import Exit, stopped_by, worst
+from sunbird_otel.cli._garbage import little_garbage
 from sunbird_otel.cli._intake import Intake
 from sunbird_otel.cli._progress import progress_over
 from sunbird_otel.cli._screen import tell
 from sunbird_otel.cli._summary import Summary, check_inputs_survive, check_is_no_folder, write_report
 from sunbird_otel.errors import SinkError, SourceError
 from sunbird_otel.sinks import DeadLetters
+from sunbird_otel.sinks.dead_letter import letter
 from sunbird_otel.sinks.otlp.files import FileSink
 from sunbird_otel.sinks.otlp.network import OtlpSink
 from sunbird_otel.sinks.otlp.request import KINDS, looks_like_request, parse
@@ -23,9 +28,11 @@ from sunbird_otel.sinks.otlp.undelivered import recognise
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from sunbird_otel._bridge import Pipeline
     from sunbird_otel._findings import Finding
+    from sunbird_otel._rules import Rules
     from sunbird_otel.cli._progress import Progress
     from sunbird_otel.cli._settings import Settings
     from sunbird_otel.sinks.otlp.request import Kind
@@ -49,7 +56,7 @@ def replay(paths: Sequence[str], settings: Settings, environ: Mapping[str, str])
     if settings.output is not None:
         results += [str(Path(settings.output, name)) for name in (*(f"{kind}.jsonl" for kind in KINDS), DEAD_LETTER)]
     check_inputs_survive(paths, results)
-    with _little_garbage(), progress_over(paths, quiet=settings.quiet) as progress:
+    with little_garbage(), progress_over(paths, quiet=settings.quiet) as progress:
         run = _Run(paths, settings, environ, progress)
         code = run.run()
     if settings.report is not None:
@@ -63,28 +70,16 @@ def replay(paths: Sequence[str], settings: Settings, environ: Mapping[str, str])
     return code
 
 
-@contextlib.contextmanager
-def _little_garbage() -> Generator[None]:
-    """Let the garbage collector run seldom: the bridge makes many objects, and leaves nearly no cycles."""
-    before = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
-
-
 class _Run:
     """One replay: its intake, its sink and its dead letters."""
 
     def __init__(
         self, paths: Sequence[str], settings: Settings, environ: Mapping[str, str], progress: Progress
     ) -> None:
+        workers, kept = settings.workers, None
         if settings.output is not None:
             folder = Path(settings.output)
-            self._sink: FileSink | OtlpSink = FileSink(folder)
+            sink: FileSink | OtlpSink = FileSink(folder)
             self._place = f"{folder}: {', '.join(f'{kind}.jsonl' for kind in KINDS)}"
             self._place_if_broken_off = f"{folder}: *.jsonl.partial, which are not complete"
             letters = Path(settings.dead_letter) if settings.dead_letter else folder / DEAD_LETTER
@@ -97,7 +92,8 @@ class _Run:
             )
             # Requests that are only sent again still stand where they were read: a second copy would be in the way.
             kept = None if _all_hold_requests(paths) else Path(settings.undelivered or UNDELIVERED_HERE)
-            self._sink = OtlpSink(replace(otlp, max_bytes=settings.max.request_bytes), undelivered=kept)
+            workers = 1 if kept is None else workers
+            sink = OtlpSink(replace(otlp, max_bytes=settings.max.request_bytes), undelivered=kept)
             self._place = ", ".join(
                 dict.fromkeys(each.endpoint.removesuffix(f"/v1/{kind}") for kind, each in otlp.destinations.items())
             )
@@ -106,7 +102,15 @@ class _Run:
         self._letters = DeadLetters(
             letters, earlier="keep" if settings.dead_letter or not settings.output else "replace"
         )
-        self.intake = Intake(paths, settings, self._sink.form, progress, on_finding=self._keep, divert=self._requests)
+        self._keeping = threading.Lock()  # a crew refuses in a thread of its own
+        self._sink: FileSink | OtlpSink | Crew = sink
+        bridge: Callable[[Rules, Callable[[Finding], None]], Pipeline[Any]] | None = None
+        if workers > 1:
+            bridge = partial(_divider, workers, settings)
+            self._sink = Crew(workers, settings, environ, sink, undelivered=kept, on_refused=self._keep_letter)
+        self.intake: Intake[Any] = Intake(
+            paths, settings, sink.form, progress, on_finding=self._keep, divert=self._requests, bridge=bridge
+        )
         self._follows = settings.follow
         self._passed_on: dict[str, int] = {}
         self._stopped_by = ""
@@ -115,9 +119,16 @@ class _Run:
     def run(self) -> Exit:
         """Read, bridge and write everything; return the exit code. What goes wrong on the way is said at once."""
         try:
+            return self._run()
+        finally:
+            if isinstance(self._sink, Crew):
+                self.intake.bridge.tally.add(self._sink.tally.counts())
+
+    def _run(self) -> Exit:
+        try:
             for signals in self.intake.signals():
                 self._sink.write(signals)
-                if self._follows:  # who looks at a live run wants to see it now
+                if self._follows and not isinstance(self._sink, Crew):  # who looks at a live run wants to see it now
                     self._sink.flush()
         except SinkError as error:
             tell(str(error))
@@ -158,6 +169,11 @@ class _Run:
             notes.append(
                 f"{early:,} events were let go before the whole input was in order; a larger --memory keeps them"
             )
+        if isinstance(bridge, Divider) and bridge.parted:
+            notes.append(
+                f"{bridge.parted:,} times events met that belong together and had gone to different workers by then; "
+                "--lateness all with enough --memory, or one worker, keeps them together"
+            )
         return Summary(bridge.tally, places, [*notes, *report.notes])
 
     def _close(self) -> Exit:
@@ -169,6 +185,9 @@ class _Run:
             tell(f"stopped by {self._stopped_by} while the last of the output was on its way.")
             self._give_up()
             return code
+        except BaseException:
+            self._give_up()
+            raise
         return worst(self.intake.exit, Exit.DONE if self._complete and all_kept else Exit.UNDELIVERED)
 
     def _give_up(self) -> None:
@@ -182,7 +201,11 @@ class _Run:
 
     def _keep(self, finding: Finding) -> None:
         if finding.refused:
-            self._letters.write(finding)
+            self._keep_letter(letter(finding))
+
+    def _keep_letter(self, line: bytes) -> None:
+        with self._keeping:
+            self._letters.write_letter(line)
 
     def _requests(self, head: bytes) -> Callable[[Document], None] | None:
         return self._pass_on if looks_like_request(head) else None
@@ -195,6 +218,18 @@ class _Run:
             raise SourceError(f"{source}, line {document.position.line}: {error}") from None
         self._sink.send_requests([request])
         self._passed_on[source] = self._passed_on.get(source, 0) + 1
+
+
+def _divider(workers: int, settings: Settings, rules: Rules, on_finding: Callable[[Finding], None]) -> Pipeline[Any]:
+    return Divider(
+        workers,
+        rules=rules,
+        policy=settings.policy,
+        lateness=settings.lateness,
+        memory=settings.memory,
+        limits=settings.max,
+        on_finding=on_finding,
+    )
 
 
 def _went_well(close: Callable[[], object]) -> bool:

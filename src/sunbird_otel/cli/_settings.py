@@ -59,6 +59,7 @@ class Settings:
     memory: int = 1 << 30
     max_open_flows: int = 1_000_000
     max: Limits = Limits()
+    workers: int = 1
     output: str | None = None
     endpoint: str | None = None
     protocol: str | None = None
@@ -172,6 +173,11 @@ def _live(settings: Settings, given: Mapping[str, Given]) -> Settings:
                 "give --follow, too."
             )
         return settings
+    if settings.workers > 1:
+        raise ConfigError(
+            f"{given['workers'].where}: expected 1 together with --follow, whose events are shown as they come; found "
+            f"{settings.workers}."
+        )
     if settings.pending and settings.policy == "reject":
         raise ConfigError(
             f"{given['pending'].where}: under the policy reject a flow that is open may yet be kept from the output, "
@@ -282,6 +288,7 @@ _PARSERS: Final[dict[str, Callable[[object], Any]]] = {
     "memory": _quantity(quantities.size_bytes, quantities.SIZE),
     "max_open_flows": _quantity(quantities.count, quantities.COUNT),
     "max": _limits,
+    "workers": _quantity(quantities.count, quantities.COUNT),
     "output": _text,
     "endpoint": _text,
     "protocol": _one_of(*PROTOCOLS),

@@ -57,9 +57,16 @@ class DeadLetters:
         Raises:
             SinkError: When the file cannot be written.
         """
+        self.write_letter(letter(finding))
+
+    def write_letter(self, line: bytes) -> None:
+        """Write a finding that another process has made a line of, by :func:`letter`.
+
+        Raises:
+            SinkError: When the file cannot be written.
+        """
         if self._failure is not None:
             raise self._failure
-        line = _line(finding)
         try:
             if self._file is None:
                 self._file = self._open()
@@ -146,7 +153,8 @@ def ends_amid_a_line(path: Path) -> bool:
         return file.read(1) != b"\n"
 
 
-def _line(finding: Finding) -> bytes:
+def letter(finding: Finding) -> bytes:
+    """Return the line that is kept of ``finding``."""
     position = finding.position
     row: dict[str, Any] = {
         "code": finding.code,

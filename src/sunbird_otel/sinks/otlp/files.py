@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sunbird_otel._signals import Signal
+    from sunbird_otel.sinks.otlp.batch import Full
     from sunbird_otel.sinks.otlp.request import Kind, Request
     from sunbird_otel.sinks.otlp.written import Written
 
@@ -79,7 +80,15 @@ class FileSink:
         Raises:
             SinkError: When the disk takes no more.
         """
-        for kind, line, items in self._batcher.add(signals):
+        self.write_encoded(self._batcher.add(signals))
+
+    def write_encoded(self, requests: Iterable[Full]) -> None:
+        """Write requests that are written in this sink's form already.
+
+        Raises:
+            SinkError: When the disk takes no more.
+        """
+        for kind, line, items in requests:
             self._write(kind, line, items)
 
     def send_requests(self, requests: Iterable[Request]) -> None:
