@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _TO_NOTHING: Final = str(Path(__file__).with_name("to_nothing.py"))
-_WORKERS: Final = ("to nothing, one worker", "to nothing, two workers")
+_WORKERS: Final = ("to files, one worker", "to files, two workers")
 _PROGRAM: Final = ("-c", "from sunbird_otel.cli import main; main()")
 
 
@@ -43,7 +43,9 @@ def _table(options: argparse.Namespace, path: Path, folder: Path) -> Result:
     workers = "--workers" in _help(folder)
     if workers:
         for number, name in enumerate(_WORKERS, 1):
-            ways[name] = (*ways["to nothing"], "--workers", str(number))
+            # To files, since a process that is started anew sends to a real receiver.
+            out = str(folder / f"out-{number}")
+            ways[name] = (*_PROGRAM, "replay", str(path), "--quiet", "--output", out, "--workers", str(number))
     else:
         notes.append("Workers are not measured: this version has no --workers.")
     if not built:

@@ -41,7 +41,7 @@ ROUND_BYTES: Final = 256 << 10
 """Bytes of text that make a round."""
 
 _TIES: Final = 250
-"""Bytes that one buffered event costs for what it is tied by, measured on CPython 3.11."""
+"""Bytes that one buffered event is charged for what it is tied by: an estimate, three ids and their families."""
 
 _MOST_KEYS: Final = 500_000
 """Ids that are known at a time when events must leave before the end; those not seen for longest are forgotten."""
