@@ -15,6 +15,7 @@ import pytest
 import test_docs
 from backends.collector import Collector
 from backends.jaeger import Jaeger
+from grammar import parse
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
@@ -95,3 +96,10 @@ def test_the_page_about_the_backends_runs(project: Path, stage: Stage) -> None:
     page = Sybil(parsers=[CodeBlockParser("console", stage.run), SkipParser()]).parse(project / "docs" / "backends.md")
     assert test_docs.run(page) == 10
     assert stage.started == ["jaeger", "otelcol", "otelcol"]
+
+
+def test_grafanas_grammar_takes_every_query_for_tempo_on_the_page() -> None:
+    page = (test_docs.ROOT / "docs" / "backends.md").read_text("utf-8")
+    queries = [text.replace(r"\|", "|") for text in re.findall(r"`(\{ .*?\})`", page)]
+    assert len(queries) >= 6
+    assert [fault for tree in parse("traceql", queries) if (fault := tree.fault())] == []
