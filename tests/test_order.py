@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridging import run
+from bridging import compact, run
 from decoding import one
 from events import JOB, MOBILE, PLATFORM, PLAYER, T0, Event, content, correlation
 
@@ -155,6 +155,22 @@ def test_a_copy_that_the_pipeline_has_marked_is_a_copy() -> None:
 def test_a_late_copy_is_a_duplicate_and_not_late() -> None:
     done = run([MOBILE.impression(0), MOBILE.impression(100), MOBILE.impression(0)], lateness=10 * SECOND)
     assert (done.tally.duplicate, done.tally.late) == (1, 0)
+
+
+@pytest.mark.parametrize("ets", [9_999_999_999_999, 4_102_444_800_000, 1e13, 1e300, 100_000_000_000])
+def test_a_time_that_cannot_be_makes_nothing_late(ets: float) -> None:
+    impossible = {**MOBILE.impression(0), "ets": ets}
+    events = compact([MOBILE.impression(0), impossible, MOBILE.impression(1)])
+    done = run(events, as_lines=True, lateness=10 * SECOND)
+    assert (done.tally.late, done.tally.rejected, done.tally.translated) == (0, 1, 2)
+
+
+@pytest.mark.parametrize("ets", ["1.7.6E12", "..E12", "1E999", "1E", ".5E12", "1.76E12.0", "0x1", "1_0E12"])
+def test_a_number_that_is_none_costs_its_line_alone(ets: str) -> None:
+    [good, bad] = compact([MOBILE.impression(0), {**MOBILE.impression(1), "ets": "ETS"}])
+    for line in (bad, bad.replace(b'{"eid"', b'{"x":1,"eid"')):
+        done = run([good, line.replace(b'"ETS"', ets.encode())], as_lines=True)
+        assert (done.tally.rejected, done.tally.translated) == (1, 1)
 
 
 def test_a_late_event_and_its_copy_are_one_late_event() -> None:

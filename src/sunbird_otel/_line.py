@@ -23,7 +23,7 @@ _OBJECT: Final = b"{"
 _ARRAY: Final = b"["
 
 # As nearly all producers and every stage of the pipeline write it: right after the eid, 1700000000000 or 1.7E12.
-_USUAL: Final = re.compile(rb'\{"eid":"[A-Z_]+","ets":(?:([0-9]{13})|([0-9.]+E12))[,}]')
+_USUAL: Final = re.compile(rb'\{"eid":"[A-Z_]+","ets":(?:([0-9]{13})|([0-9](?:\.[0-9]+)?E12))[,}]')
 # Anything else with eid and ets before the first nested value; what stands inside an event cannot be mistaken for them.
 _SCALAR: Final = rb'"[^"\\]*": ?(?:"[^"\\]*"|[-+.0-9Ee]+|true|false|null), ?'
 _HEAD: Final = re.compile(
@@ -31,7 +31,7 @@ _HEAD: Final = re.compile(
     + _SCALAR
     + rb')*"eid": ?")(?:'
     + _SCALAR
-    + rb')*"ets": ?([0-9]{13}(?:\.0)?|[0-9.]+[Ee]\+?[0-9]+) ?[,}]'
+    + rb')*"ets": ?([0-9]{13}(?:\.0)?|[0-9]+(?:\.[0-9]+)?[Ee]\+?[0-9]+) ?[,}]'
 )
 
 _TEXT_KEYS: Final = ("id", "type", "ver", "version")
@@ -40,17 +40,16 @@ _TEXT_KEYS: Final = ("id", "type", "ver", "version")
 def time_of(line: bytes) -> int:
     """Return the time of the event on ``line`` in nanoseconds; 0 when only parsing can tell."""
     match = _USUAL.match(line)
-    if match is not None:
-        digits = match[1]
-        if digits is not None:
-            return nanoseconds(int(digits))
-        ms = float(match[2])
+    if match is not None and (digits := match[1]) is not None:
+        ms = int(digits)
     else:
-        match = _HEAD.match(line)
-        if match is None:
+        text = match[2] if match is not None else (found[1] if (found := _HEAD.match(line)) is not None else b"0")
+        number = float(text)
+        if not number.is_integer():
             return 0
-        ms = float(match[1])
-    return nanoseconds(int(ms)) if ms.is_integer() else 0
+        ms = int(number)
+    # A time that cannot be is refused at once: it must not move the window on.
+    return nanoseconds(ms) if EARLIEST_ETS_MS <= ms < LATEST_ETS_MS else 0
 
 
 def event_of(line: bytes, limits: Limits) -> Event | None:
