@@ -168,8 +168,9 @@ def test_an_exporter_that_touches_the_span_holds_up_nothing() -> None:
     session = rig.start("session")
     count(session, 1_000)
     assert rig.provider.force_flush(10_000)
-    # The events that it adds count, too: the fifth part may be full by then.
-    assert touched in (["session segment"] * 4, ["session segment"] * 5)
+    # How many have left by then depends on when the thread that writes them had its turns.
+    assert touched
+    assert set(touched) == {"session segment"}
     rig.provider.shutdown()
     assert rig.tally.errors == {}
 
