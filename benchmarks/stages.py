@@ -15,7 +15,7 @@ from sunbird_otel._flow import Refused
 from sunbird_otel._flows import FlowEngine
 from sunbird_otel._frame import Framer
 from sunbird_otel._limits import Limits
-from sunbird_otel._line import event_of, time_of
+from sunbird_otel._line import LineReader, time_of
 from sunbird_otel._order import Sequencer, distinct
 from sunbird_otel._tally import Tally
 from sunbird_otel._translate import Translator
@@ -79,11 +79,12 @@ def order(blocks: list[Lines]) -> list[list[Entry]]:
 
 def decode(groups: list[list[Entry]]) -> list[list[Event]]:
     """Parse the lines, look whether each is in normal form, and drop copies."""
+    reader = LineReader(_LIMITS)
     decoded: list[list[Event]] = []
     for group in groups:
         events: list[Event] = []
         for _, _, text, place, number in group:
-            event = event_of(text, _LIMITS)
+            event = reader.event(text)
             if event is None:
                 raise ValueError(f"expected the workload to hold usual lines only, found {text!r}")
             event.stands_on(str(place), number)

@@ -23,6 +23,7 @@ CORE = (
     "_findings",
     "_tally",
     "_json",
+    "_context",
     "_event",
     "_signals",
     "_document",
@@ -31,6 +32,7 @@ CORE = (
     "_frame",
     "_apart",
     "_decode",
+    "_envelope",
     "_line",
     "_measure",
     "_order",
@@ -102,7 +104,7 @@ EDGES: dict[str, tuple[set[str], set[str]]] = {
 # The one step outward: `Rules.load` is where users look for it, and reads its files when it is called.
 ON_CALL = {("_rules", "_rules_file")}
 
-CORE_PACKAGES = {"orjson"}
+CORE_PACKAGES = {"msgspec", "orjson"}
 
 # `import sunbird_otel` must stay light: a service pays for what it uses.
 HEAVY = ("click", "google", "grpc", "opentelemetry", "pydantic", "requests", "rich", "typer", "urllib3")

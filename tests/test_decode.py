@@ -211,7 +211,7 @@ CDATA: list[tuple[object, list[Any]]] = [
 
 @pytest.mark.parametrize(("cdata", "normal"), CDATA)
 def test_cdata_becomes_a_list_of_types_and_ids(cdata: object, normal: list[Any]) -> None:
-    assert one(body(context=context(cdata=cdata))).cdata == normal
+    assert one(body(context=context(cdata=cdata))).context.cdata == normal
 
 
 def test_the_last_of_two_values_of_one_key_counts() -> None:
@@ -240,7 +240,13 @@ def test_the_order_of_keys_makes_no_difference() -> None:
 
 def test_an_event_without_actor_object_and_edata_is_read() -> None:
     event = one({"eid": "HEARTBEAT", "ets": T0, "mid": "m", "context": {}})
-    assert (event.sid, event.did, event.channel, event.pdata_id, event.actor_id) == ("", "", "", "", "")
+    assert (event.context.sid, event.context.did, event.context.channel, event.context.pdata_id, event.actor_id) == (
+        "",
+        "",
+        "",
+        "",
+        "",
+    )
     assert (event.object, event.edata, event.cdata) == ({}, {}, [])
 
 

@@ -18,7 +18,7 @@ CLIENT_FLOWS = ("app", "session", "player", "editor", "page", "qr", "collection"
 
 def event(eid: str, edata: dict[str, Any] | None = None, context: dict[str, Any] | None = None, **top: Any) -> Event:
     body = {"eid": eid, "mid": "m1", "context": context or {}, "edata": edata or {}, **top}
-    return Event(body, 0, b"", None)
+    return Event.of(body, 0)
 
 
 def role_of(eid: str, type_: str | None = None, **top: Any) -> str:

@@ -64,7 +64,7 @@ def changed(old: str, new: str) -> str:
 
 def event(eid: str, type_: str, object_type: str = "") -> Event:
     parts = {"context": {}, "object": {"id": "q1", "type": object_type}, "edata": {"type": type_}}
-    return Event({"eid": eid, "mid": "m1", **parts}, 0, b"", None)
+    return Event.of({"eid": eid, "mid": "m1", **parts}, 0)
 
 
 # --- What is loaded ----------------------------------------------------------------------------------------------

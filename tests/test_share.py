@@ -208,9 +208,9 @@ def test_ids_read_from_the_text_hold_those_that_parsing_finds(layout: str, clien
     parsed = next(iter(alone(as_lines([event])).signals))
     assert parsed
     if quick is not None:
-        from sunbird_otel._line import event_of
+        from sunbird_otel._line import LineReader
 
-        found = event_of(line, Limits())
+        found = LineReader(Limits()).event(line)
         assert found is not None
         careful = reader._of_event(found)
         assert set(careful[0]) <= set(quick[0])

@@ -12,7 +12,7 @@ from sunbird_otel._flow import FlowClosed, Outcome, Refused
 from sunbird_otel._flows import FlowEngine
 from sunbird_otel._form import Form, Records, S
 from sunbird_otel._limits import Limits
-from sunbird_otel._line import event_of, time_of
+from sunbird_otel._line import LineReader, time_of
 from sunbird_otel._order import Entry, Sequencer, distinct, own
 from sunbird_otel._rules import Rules
 from sunbird_otel._signals import Signal
@@ -77,6 +77,7 @@ class Pipeline(Generic[S]):
         self._on_finding = on_finding
         self._on_event = on_event
         self._order = Sequencer(lateness, memory)
+        self._reader = LineReader(self._limits)
         self._translator = Translator(
             form, self.tally, attribute_bytes=self._limits.attribute_bytes, keep_events=policy == "reject"
         )
@@ -237,7 +238,7 @@ class Pipeline(Generic[S]):
         ets_ns, _, text, place, line = entry
         if not isinstance(place, str):
             return revive(text, ets_ns, place)
-        event = event_of(text, self._limits)
+        event = self._reader.event(text)
         if event is None or event.ets_ns != ets_ns:
             return None
         event.stands_on(place, line)

@@ -154,12 +154,12 @@ def _event(value: dict[str, Any], position: Position | None, limits: Limits) -> 
         body["edata"] = _texts(edata, "$.edata", ("type", "mode", "pageid"))
     payload = _payload(body)
     _check_size(body, payload, limits)
-    return Event(body, ets_ns, payload, position)
+    return Event.of(body, ets_ns, payload, position)
 
 
 def revive(payload: bytes, ets_ns: int, position: Position | None) -> Event:
     """Return the event of a canonical ``payload`` that :func:`decode` made."""
-    return Event(orjson.loads(payload), ets_ns, payload, position)
+    return Event.of(orjson.loads(payload), ets_ns, payload, position)
 
 
 def is_eid(eid: str) -> bool:

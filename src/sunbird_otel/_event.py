@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import orjson
+
+from sunbird_otel._context import Context
 from sunbird_otel._findings import Position
-from sunbird_otel._json import canonical, is_array, is_object
+from sunbird_otel._json import canonical, is_array, is_object, parse
 
 ANONYMOUS: Final = frozenset({"", "anonymous", "null", "undefined", "none"})
 """Ids, in lower case, that clients write when they know none: they identify nobody."""
@@ -14,25 +17,20 @@ ANONYMOUS: Final = frozenset({"", "anonymous", "null", "undefined", "none"})
 class Event:
     """One telemetry event in the normal form of :mod:`sunbird_otel._decode`.
 
-    ``body`` is the event as JSON values; keys that the pipeline adds may be among them, and nothing reads those.
-    ``payload`` is the event as canonical JSON text (keys sorted, without what the pipeline adds), which is equal for
-    copies of one event at any stage of the pipeline; it is made when somebody asks. ``ets_ns`` is the event's time in
-    nanoseconds since 1970, ``size`` the length of its text in bytes. Identity fields are texts, empty when absent.
-    ``twin`` counts, from 0, events that differ in content but not in eid, mid and time; ``digest`` is for
-    :mod:`sunbird_otel._ids`. ``echo`` marks an event that another process writes and counts, and that is shown here
-    for what others must know of it.
+    ``ets_ns`` is the event's time in nanoseconds since 1970, ``text`` what it was parsed from, and ``size`` the length
+    of that in bytes. ``object`` and ``edata`` are JSON objects, empty when absent. ``twin`` counts, from 0, events that
+    differ in content but not in eid, mid and time; ``digest`` is for :mod:`sunbird_otel._ids`. ``echo`` marks an event
+    that another process writes and counts, and that is shown here for what others must know of it.
     """
 
     __slots__ = (
+        "_body",
         "_line",
         "_payload",
         "_place",
         "actor_id",
-        "body",
-        "cdata",
-        "channel",
+        "actor_type",
         "context",
-        "did",
         "digest",
         "echo",
         "edata",
@@ -42,47 +40,74 @@ class Event:
         "merged",
         "mid",
         "object",
-        "pdata_id",
-        "pdata_pid",
-        "pdata_ver",
-        "sid",
         "size",
+        "tags",
         "text",
         "twin",
     )
 
-    def __init__(
-        self, body: dict[str, Any], ets_ns: int, payload: bytes, position: Position | None, text: bytes = b""
+    def __init__(  # noqa: PLR0917 - by place: one is made for each event
+        self,
+        eid: str,
+        mid: str,
+        ets_ns: int,
+        context: Context,
+        actor_id: str,
+        actor_type: str,
+        object_: dict[str, Any] | None,
+        edata: dict[str, Any],
+        tags: Any,
+        text: bytes,
     ) -> None:
-        """Take the parts of ``body``, which must be in normal form; ``text`` is what it was parsed from."""
-        self.body = body
-        self._payload = payload
-        self.text: bytes = text or payload
-        self.size: int = len(self.text)
-        self._place: str | Position | None = position
-        self._line = 0
+        """Take the parts, which must be in normal form."""
+        self.eid = eid
+        self.mid = mid
         self.ets_ns = ets_ns
+        self.context: Context = context
+        self.actor_id = actor_id
+        self.actor_type = actor_type
+        self.object: dict[str, Any] = _NOTHING if object_ is None else object_
+        self.edata: dict[str, Any] = edata
+        self.tags = tags
+        self.text = text
+        self.size = len(text)
         self.late = False
         self.twin = 0
         self.echo = False
         self.digest = b""
-        self.eid: str = body["eid"]
-        self.mid: str = body["mid"]
-        context: dict[str, Any] = body["context"]
-        self.context = context
-        self.sid: str = context.get("sid", "")
-        self.did: str = context.get("did", "")
-        self.channel: str = context.get("channel", "")
-        pdata: dict[str, Any] = context.get("pdata", _NOTHING)
-        self.pdata_id: str = pdata.get("id", "")
-        self.pdata_pid: str = pdata.get("pid", "")
-        self.pdata_ver: str = pdata.get("ver", "")
-        self.cdata: list[dict[str, Any]] = context.get("cdata", _NONE)
-        actor: dict[str, Any] = body.get("actor", _NOTHING)
-        self.actor_id: str = actor.get("id", "")
-        self.object: dict[str, Any] = body.get("object", _NOTHING)
-        self.edata: dict[str, Any] = body.get("edata", _NOTHING)
         self.merged: dict[str, Any] | None = None
+        self._body: dict[str, Any] | None = None
+        self._payload = b""
+        self._place: str | Position | None = None
+        self._line = 0
+
+    @staticmethod
+    def of(body: dict[str, Any], ets_ns: int, payload: bytes = b"", position: Position | None = None) -> Event:
+        """Return the event that ``body``, which must be in normal form, and its canonical text ``payload`` are."""
+        actor: dict[str, Any] = body.get("actor", _NOTHING)
+        event = Event(
+            body["eid"],
+            body["mid"],
+            ets_ns,
+            Context(body["context"]),
+            actor.get("id", ""),
+            actor.get("type", ""),
+            body.get("object"),
+            body.get("edata", _NOTHING),
+            body.get("tags"),
+            payload,
+        )
+        event._body = body
+        event._payload = payload
+        event._place = position
+        return event
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """Return the event as JSON values; keys that the pipeline adds may be among them, and nothing reads those."""
+        if self._body is None:
+            self._body = _parsed(self.text)
+        return self._body
 
     @property
     def position(self) -> Position | None:
@@ -101,7 +126,10 @@ class Event:
 
     @property
     def payload(self) -> bytes:
-        """Return the canonical text."""
+        """Return the event as canonical JSON text: keys sorted, without what the pipeline adds.
+
+        It is equal for copies of one event at any stage of the pipeline; it is made when somebody asks.
+        """
         if not self._payload:
             self._payload = canonical(self.body)
         return self._payload
@@ -122,5 +150,12 @@ class Event:
         return self.merged
 
 
+def _parsed(text: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(text)
+    except ValueError:  # nothing that the bridge reads needs the patient parser, but what else stands there may
+        value = parse(text)
+    return value if is_object(value) else {}
+
+
 _NOTHING: Final[dict[str, Any]] = {}
-_NONE: Final[list[dict[str, Any]]] = []

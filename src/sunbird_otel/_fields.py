@@ -10,6 +10,7 @@ from sunbird_otel._json import INT64, dumps, integers, is_array, is_empty, is_nu
 from sunbird_otel._measure import moments
 
 if TYPE_CHECKING:
+    from sunbird_otel._context import Context
     from sunbird_otel._event import Event
     from sunbird_otel._signals import Attributes, AttributeValue
 
@@ -121,59 +122,57 @@ def _first(parts: list[Any], most: int) -> list[Any]:
 _NUMBER_BYTES: Final = 8
 
 
-def context_attributes(  # noqa: C901, PLR0912 - a field after the other, for nearly every event
-    attributes: Attributes, event: Event, beside: Event | None = None
-) -> None:
+def context_attributes(attributes: Attributes, event: Event, beside: Event | None = None) -> None:
     """Add who and where; with ``beside`` only what differs from that event, since the span around says the rest."""
-    body, context = event.body, event.context
-    actor: dict[str, Any] = body.get("actor", _NOTHING)
-    tags = body.get("tags")
     if beside is None:
-        if event.sid:
-            attributes[names.SESSION_ID] = event.sid
-        if event.actor_id:
-            attributes[names.USER_ID] = event.actor_id
-        _put(attributes, names.ACTOR_TYPE, actor.get("type"))
-        if event.did:
-            attributes[names.DEVICE_ID] = event.did
-        if event.channel:
-            attributes[names.CHANNEL] = event.channel
-        _put(attributes, names.ENV, context.get("env"))
-        if event.pdata_pid:
-            attributes[names.PDATA_PID] = event.pdata_pid
-        if event.cdata:
-            _correlations(attributes, event)
-        if tags:
-            _put(attributes, names.TAGS, tags)
+        place_attributes(attributes, event.context)
+        _put(attributes, names.USER_ID, event.actor_id)
+        _put(attributes, names.ACTOR_TYPE, event.actor_type)
+        if event.tags:
+            _put(attributes, names.TAGS, event.tags)
         return
-    if event.sid and event.sid != beside.sid:
-        attributes[names.SESSION_ID] = event.sid
-    if event.actor_id and event.actor_id != beside.actor_id:
-        attributes[names.USER_ID] = event.actor_id
-    type_ = actor.get("type")
-    if type_ and type_ != beside.body.get("actor", _NOTHING).get("type"):
-        _put(attributes, names.ACTOR_TYPE, type_)
-    if event.did and event.did != beside.did:
-        attributes[names.DEVICE_ID] = event.did
-    if event.channel and event.channel != beside.channel:
-        attributes[names.CHANNEL] = event.channel
-    env = context.get("env")
-    if env and env != beside.context.get("env"):
-        _put(attributes, names.ENV, env)
-    if event.pdata_pid and event.pdata_pid != beside.pdata_pid:
-        attributes[names.PDATA_PID] = event.pdata_pid
-    if event.cdata and event.cdata != beside.cdata:
-        _correlations(attributes, event)
-    if tags and tags != beside.body.get("tags"):
-        _put(attributes, names.TAGS, tags)
+    if event.context is not beside.context:
+        _other_place(attributes, event.context, beside.context)
+    if event.actor_id != beside.actor_id:
+        _put(attributes, names.USER_ID, event.actor_id)
+    if event.actor_type != beside.actor_type:
+        _put(attributes, names.ACTOR_TYPE, event.actor_type)
+    if event.tags and event.tags != beside.tags:
+        _put(attributes, names.TAGS, event.tags)
 
 
-def _correlations(attributes: Attributes, event: Event) -> None:
-    for entry in event.cdata:
+def place_attributes(attributes: Attributes, context: Context) -> None:
+    """Add what a context says, but for the producer, which is the resource."""
+    _put(attributes, names.SESSION_ID, context.sid)
+    _put(attributes, names.DEVICE_ID, context.did)
+    _put(attributes, names.CHANNEL, context.channel)
+    _put(attributes, names.ENV, context.env)
+    _put(attributes, names.PDATA_PID, context.pdata_pid)
+    if context.cdata:
+        _correlations(attributes, context)
+
+
+def _other_place(attributes: Attributes, context: Context, beside: Context) -> None:
+    if context.sid != beside.sid:
+        _put(attributes, names.SESSION_ID, context.sid)
+    if context.did != beside.did:
+        _put(attributes, names.DEVICE_ID, context.did)
+    if context.channel != beside.channel:
+        _put(attributes, names.CHANNEL, context.channel)
+    if context.env != beside.env:
+        _put(attributes, names.ENV, context.env)
+    if context.pdata_pid != beside.pdata_pid:
+        _put(attributes, names.PDATA_PID, context.pdata_pid)
+    if context.cdata and context.cdata != beside.cdata:
+        _correlations(attributes, context)
+
+
+def _correlations(attributes: Attributes, context: Context) -> None:
+    for entry in context.cdata:
         name = _CDATA_KEYS.get(entry["type"].casefold())
         if name is not None and entry["id"]:
             attributes[name] = entry["id"]
-    attributes[names.CDATA] = dumps(event.cdata)
+    attributes[names.CDATA] = dumps(context.cdata)
 
 
 def object_attributes(attributes: Attributes, event: Event) -> None:
@@ -183,14 +182,13 @@ def object_attributes(attributes: Attributes, event: Event) -> None:
         _put(attributes, names.OBJECT_ID, obj.get("id"))
         _put(attributes, names.OBJECT_TYPE, obj.get("type"))
         _put(attributes, names.OBJECT_VERSION, obj.get("ver") or obj.get("version"))
-    rollup = obj.get("rollup") or event.context.get("rollup")
+    rollup = obj.get("rollup") or event.context.value.get("rollup")
     if rollup and is_object(rollup):
         for level, key in _ROLLUP:
             _put(attributes, key, rollup.get(level))
 
 
 _ROLLUP: Final = tuple((f"l{level}", key) for level, key in enumerate(names.ROLLUP, 1))
-_NOTHING: Final[dict[str, Any]] = {}
 
 
 def edata_attributes(attributes: Attributes, edata: dict[str, Any], eid: str) -> dict[str, Any]:
@@ -251,7 +249,7 @@ def open_attributes(attributes: Attributes, event: Event, *, is_job: bool) -> No
     if is_object(agent):
         _put(attributes, names.USER_AGENT, agent.get("raw"))
     if is_job:
-        _put(attributes, names.JOB_NAME, event.pdata_pid)
+        _put(attributes, names.JOB_NAME, event.context.pdata_pid)
     _put_edata(attributes, event.edata, event.eid)
 
 
@@ -383,10 +381,10 @@ def metric_attributes(event: Event) -> Attributes:
     _put(attributes, names.METRIC_SYSTEM, event.edata.get("system"))
     _put(attributes, names.METRIC_SUBSYSTEM, event.edata.get("subsystem"))
     # What tells series apart, and no more: a user or a session would make a series of each measurement.
-    _put(attributes, names.CHANNEL, event.channel)
-    _put(attributes, names.ENV, event.context.get("env"))
-    _put(attributes, names.PDATA_PID, event.pdata_pid)
-    _put(attributes, names.DEVICE_ID, event.did)
+    _put(attributes, names.CHANNEL, event.context.channel)
+    _put(attributes, names.ENV, event.context.env)
+    _put(attributes, names.PDATA_PID, event.context.pdata_pid)
+    _put(attributes, names.DEVICE_ID, event.context.did)
     named = {"system", "subsystem", "metrics"}
     other: dict[str, Any] = {
         field: value

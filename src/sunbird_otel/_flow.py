@@ -211,15 +211,12 @@ def lane_key(event: Event, scope: str) -> Hashable:
     ``scope`` is the word of the rules: ``lane`` or ``producer``. Anonymous ids identify nobody, so that two users
     without ids never share a lane.
     """
+    context = event.context
     if scope == "producer":
-        return ("producer", event.pdata_id, event.pdata_pid)
-    if event.did:
-        return ("did", event.did, event.channel, event.pdata_id)
-    if event.sid:
-        return ("sid", event.sid, event.channel, event.pdata_id)
-    if event.actor_id.casefold() not in ANONYMOUS:
-        return ("actor", event.actor_id, event.channel, event.pdata_id)
-    return None
+        return context.producer
+    if context.lane is None and event.actor_id.casefold() not in ANONYMOUS:
+        return ("actor", event.actor_id, context.channel, context.pdata_id)
+    return context.lane
 
 
 # --- Outcomes ----------------------------------------------------------------------------------------------------

@@ -182,7 +182,7 @@ class FlowEngine:
             trace_id, volume = parent.trace_id, parent.volume
         else:
             trace_id = trace_of(event, request_id, self._trace_scope)
-            if not rule.whole or event.sid or event.did:
+            if not rule.whole or event.context.sid or event.context.did:
                 volume = self._volumes.of(trace_id)
         if volume is not None:
             trace_id = volume.add(event.size)
@@ -194,7 +194,7 @@ class FlowEngine:
             span_id=span_of(trace_id, rule.kind, event),
             parent=parent,
             request_id=request_id,
-            marks=self._rules.marks_of_producer(event.pdata_id, event.pdata_pid),
+            marks=self._rules.marks_of_producer(event.context.pdata_id, event.context.pdata_pid),
             volume=volume,
         )
 
@@ -309,7 +309,7 @@ class FlowEngine:
         lane = self._open.lane(event, rule)
         flow = match_end(event, rule, begun_by(event, lane.newest())) if lane else None
         if flow is None and rule.scope == "lane":
-            joined = [f for f in self._open.of_session(event) if f.opener.pdata_id == event.pdata_id]
+            joined = [f for f in self._open.of_session(event) if f.opener.context.pdata_id == event.context.pdata_id]
             flow = match_end(event, rule, begun_by(event, joined))
         return flow
 

@@ -66,10 +66,10 @@ def trace_of(event: Event, request_id: str, scope: str) -> bytes:
         scope: ``session`` for one trace a session and day, ``run`` for one trace a root.
     """
     if scope == "session":
-        if event.sid:
-            return session_trace(event.channel, event.did, event.sid, event.ets_ns)
-        if event.did:
-            return device_trace(event.did, event.ets_ns)
+        if event.context.sid:
+            return session_trace(event.context.channel, event.context.did, event.context.sid, event.ets_ns)
+        if event.context.did:
+            return device_trace(event.context.did, event.ets_ns)
     if request_id:
         return request_trace(request_id)
     return event_trace(event)

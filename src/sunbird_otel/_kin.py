@@ -22,7 +22,7 @@ from sunbird_otel._decode import decode, revive
 from sunbird_otel._document import Document, Lines
 from sunbird_otel._event import ANONYMOUS, Event
 from sunbird_otel._json import is_object
-from sunbird_otel._line import event_of
+from sunbird_otel._line import LineReader
 from sunbird_otel._rules import ANY, Closes, Match, Opens
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class KinReader:
         """Find out which ids the rules name."""
         self._rules = rules
         self._limits = limits
+        self._lines = LineReader(limits)
         self._repairs = policy == "repair"
         self._fields: list[tuple[bytes, bytes, bool]] = []
         self._types: dict[bytes, bytes] = {}  # of cdata, in lower case
@@ -124,7 +125,7 @@ class KinReader:
             return kin
         if not isinstance(place, str):
             return self._of_event(revive(text, ets_ns, place))
-        event = event_of(text, self._limits)
+        event = self._lines.event(text)
         if event is not None and event.ets_ns == ets_ns:
             return self._of_event(event)
         # No event in normal form, perhaps several: whatever comes of it stays together.
@@ -225,16 +226,16 @@ class KinReader:
     def _of_event(self, event: Event) -> Kin:
         rules = self._rules
         keys: list[str] = []
-        if event.did:
-            keys.append(f"d{event.did}")
-        if event.sid:
-            keys.append(f"s{event.sid}")
+        if event.context.did:
+            keys.append(f"d{event.context.did}")
+        if event.context.sid:
+            keys.append(f"s{event.context.sid}")
         if not keys and event.actor_id.casefold() not in ANONYMOUS:
-            keys.append(f"a{event.actor_id}\0{event.channel}\0{event.pdata_id}")
+            keys.append(f"a{event.actor_id}\0{event.context.channel}\0{event.context.pdata_id}")
         keys += [f"s{session}" for session in rules.session_ids.all(event)]
         if request := rules.request_id.first(event):
             keys.append(f"r{request}")
-        producer = _producer_key(event.pdata_id, event.pdata_pid)
+        producer = _producer_key(event.context.pdata_id, event.context.pdata_pid)
         kin = [_bytes(key) for key in keys]
         follows = producer if self._follows_all or event.eid in self._following else b""
         role = rules.role(event)

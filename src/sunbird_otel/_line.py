@@ -1,7 +1,7 @@
 """The usual case, quickly: a line that holds one event which is in normal form already.
 
 Two steps, so that an event is parsed once and waits for its place in the order as the bytes that came:
-:func:`time_of` reads the time from the text, and :func:`event_of` parses when the time has come. Each answers "not
+:func:`time_of` reads the time from the text, and :class:`LineReader` parses when the time has come. Each answers "not
 for me" where the careful way of :mod:`sunbird_otel._decode` must look; neither refuses anything by itself.
 """
 
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from sunbird_otel._context import Context
 from sunbird_otel._decode import EARLIEST_ETS_MS, LATEST_ETS_MS, is_eid, nanoseconds
+from sunbird_otel._envelope import UNUSUAL, read_any, read_known
 from sunbird_otel._event import Event
 from sunbird_otel._json import is_array, is_object
 
@@ -34,7 +36,17 @@ _HEAD: Final = re.compile(
     + rb')*"ets": ?([0-9]{13}(?:\.0)?|[0-9]+(?:\.[0-9]+)?[Ee]\+?[0-9]+) ?[,}]'
 )
 
-_TEXT_KEYS: Final = ("id", "type", "ver", "version")
+_AROUND: Final = 2
+"""Levels of an event around its edata, and around the fields of its context."""
+
+_MOST_CONTEXTS: Final = 4_096
+_LONGEST_CONTEXT: Final = 4_096
+"""Contexts that are kept in one generation, and bytes of the longest: about 20 MB in all."""
+
+_STRANGE: Final = 64
+"""Events that are taken to hold fields that nobody knows after one that did."""
+
+_NO_TAGS: Final = (b"", b"[]")
 
 
 def time_of(line: bytes) -> int:
@@ -52,83 +64,134 @@ def time_of(line: bytes) -> int:
     return nanoseconds(ms) if EARLIEST_ETS_MS <= ms < LATEST_ETS_MS else 0
 
 
-def event_of(line: bytes, limits: Limits) -> Event | None:
-    """Return the event on ``line`` if all that the bridge reads of it is in normal form; otherwise None."""
-    try:
-        body = orjson.loads(line)
-    except ValueError:
-        return None
-    if not is_object(body) or not _is_normal(body):
-        return None
-    ets = body["ets"]
-    if type(ets) is float:
-        if not ets.is_integer():
+class LineReader:
+    """Parses lines. It knows contexts again by their text, so that each is looked at once for many events.
+
+    Args:
+        limits: Those of the bridge.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        """Start with nothing known."""
+        self._longest = min(limits.event_bytes, limits.request_bytes, limits.string_bytes)
+        self._deepest = limits.nesting_depth
+        self._contexts: dict[bytes, Context] = {}
+        self._older: dict[bytes, Context] = {}
+        self._strange = 0
+
+    def event(self, line: bytes) -> Event | None:  # noqa: C901, PLR0911, PLR0912 - one look after the other, no calls
+        """Return the event on ``line`` if all that the bridge reads of it is in normal form; otherwise None."""
+        if len(line) > self._longest:
             return None
-    elif type(ets) is not int:
-        return None
-    ms = int(ets)
-    size = len(line)
-    if (
-        not EARLIEST_ETS_MS <= ms < LATEST_ETS_MS
-        or size > limits.event_bytes
-        or size > limits.request_bytes
-        or size > limits.string_bytes
-        or line.count(_OBJECT) + line.count(_ARRAY) > limits.nesting_depth
-    ):
-        return None
-    return Event(body, nanoseconds(ms), b"", None, line)
+        envelope = self._envelope(line)
+        if envelope is None:
+            return None
+        eid: str = envelope.eid
+        mid: str = envelope.mid
+        if not mid or not is_eid(eid):
+            return None
+        ets: Any = envelope.ets
+        if type(ets) is float:
+            if not ets.is_integer():
+                return None
+            ets = int(ets)
+        if not EARLIEST_ETS_MS <= ets < LATEST_ETS_MS:
+            return None
+        text = bytes(envelope.context)
+        context = self._contexts.get(text)
+        if context is None:
+            context = self._context(text)
+            if context is None:
+                return None
+        text = bytes(envelope.edata)
+        if text.count(_OBJECT) + text.count(_ARRAY) > self._deepest - _AROUND:
+            return None
+        try:
+            edata = orjson.loads(text)
+            text = bytes(envelope.tags)
+            tags = None if text in _NO_TAGS else orjson.loads(text)
+        except ValueError:
+            return None
+        if not is_object(edata):
+            return None
+        if (eid == "START" or eid == "END") and (  # noqa: PLR1714 - no tuple is searched
+            type(edata.get("type", "")) is not str
+            or type(edata.get("mode", "")) is not str
+            or type(edata.get("pageid", "")) is not str
+        ):
+            return None
+        actor = envelope.actor
+        obj = envelope.object
+        if obj is not None and not _has_texts(obj):
+            return None
+        return Event(eid, mid, nanoseconds(ets), context, actor.id, actor.type, obj, edata, tags, line)
+
+    def _envelope(self, line: bytes) -> Any:
+        if not self._strange:
+            try:
+                return read_known(line)
+            except UNUSUAL:
+                pass
+        else:
+            self._strange -= 1
+        # A field that nobody knows may be of any depth; nothing but counting tells.
+        if line.count(_OBJECT) + line.count(_ARRAY) > self._deepest:
+            return None
+        try:
+            envelope = read_any(line)
+        except UNUSUAL:
+            return None
+        if not self._strange:
+            self._strange = _STRANGE
+        return envelope
+
+    def _context(self, text: bytes) -> Context | None:
+        """Return the context that ``text`` is, and know it from now on; None when it is not in normal form."""
+        context = self._older.get(text)
+        if context is None:
+            try:
+                value = orjson.loads(text)
+            except ValueError:
+                return None
+            if text.count(_OBJECT) + text.count(_ARRAY) > self._deepest - _AROUND or not _is_normal(value):
+                return None
+            context = Context(value)
+            if len(text) > _LONGEST_CONTEXT:
+                return context
+        if len(self._contexts) >= _MOST_CONTEXTS:
+            self._older, self._contexts = self._contexts, {}
+        self._contexts[text] = context
+        return context
 
 
-def _is_normal(body: dict[str, Any]) -> bool:  # noqa: C901, PLR0911, PLR0912 - one check after the other, no calls
-    """Tell whether what the bridge reads is there and of the right type; in the order of what most often is not."""
-    eid = body.get("eid")
-    mid = body.get("mid")
-    context = body.get("context")
-    if type(eid) is not str or type(mid) is not str or not mid or not is_object(context) or "ets" not in body:
+def _has_texts(obj: dict[str, Any]) -> bool:
+    return (
+        type(obj.get("id", "")) is str
+        and type(obj.get("type", "")) is str
+        and type(obj.get("ver", "")) is str
+        and type(obj.get("version", "")) is str
+    )
+
+
+def _is_normal(context: Any) -> bool:  # noqa: C901, PLR0911 - one check after the other
+    """Tell whether what the bridge reads of a context is there and of the right type."""
+    if not is_object(context):
         return False
-    if not is_eid(eid):
-        return False
-    if (
-        type(context.get("sid", "")) is not str
-        or type(context.get("did", "")) is not str
-        or type(context.get("channel", "")) is not str
-        or type(context.get("env", "")) is not str
-    ):
-        return False
+    for name in ("sid", "did", "channel", "env"):
+        if type(context.get(name, "")) is not str:
+            return False
     pdata = context.get("pdata")
     if not is_object(pdata):
         return False
-    if type(pdata.get("id", "")) is not str or type(pdata.get("pid", "")) is not str:
-        return False
-    if type(pdata.get("ver", "")) is not str:
-        return False
-    cdata = context.get("cdata")
-    if cdata is not None or "cdata" in context:
-        if not is_array(cdata):
+    for name in ("id", "pid", "ver"):
+        if type(pdata.get(name, "")) is not str:
             return False
-        for entry in cdata:
-            if not is_object(entry) or type(entry.get("id")) is not str or type(entry.get("type")) is not str:
-                return False
-    actor = body.get("actor")
-    if not is_object(actor) or type(actor.get("id", "")) is not str or type(actor.get("type", "")) is not str:
+    if "cdata" not in context:
+        return True
+    cdata = context["cdata"]
+    if not is_array(cdata):
         return False
-    obj = body.get("object")
-    if obj is None:
-        if "object" in body:
+    for entry in cdata:
+        if not is_object(entry) or type(entry.get("id")) is not str or type(entry.get("type")) is not str:
             return False
-    elif not is_object(obj):
-        return False
-    else:
-        for key in _TEXT_KEYS:
-            if type(obj.get(key, "")) is not str:
-                return False
-    edata = body.get("edata")
-    if not is_object(edata):
-        return False
-    if eid in ("START", "END"):
-        return (
-            type(edata.get("type", "")) is str
-            and type(edata.get("mode", "")) is str
-            and type(edata.get("pageid", "")) is str
-        )
     return True

@@ -44,7 +44,7 @@ class Written:
         self.link = request.reference()
         self.start_ns = request.start_ns
         self.end_ns = request.end_ns
-        self.pdata_id = request.opener.pdata_id
+        self.pdata_id = request.opener.context.pdata_id
 
 
 class Parked:
@@ -103,7 +103,10 @@ class Parked:
         own: list[Waiting] = []
         others: list[Waiting] = []
         for entry in waiting:
-            mine = entry.event.pdata_id == request.opener.pdata_id and entry.event.ets_ns <= request.opener.ets_ns
+            mine = (
+                entry.event.context.pdata_id == request.opener.context.pdata_id
+                and entry.event.ets_ns <= request.opener.ets_ns
+            )
             (own if mine else others).append(entry)
         if not own:
             return []
@@ -125,7 +128,7 @@ class Parked:
     def request_of(self, event: Event) -> Written | None:
         """Return the request that ``event`` names, if that has been written: its own producer's for preference."""
         written = self._written.get(self.request_id(event), [])
-        own = [one for one in written if one.pdata_id == event.pdata_id]
+        own = [one for one in written if one.pdata_id == event.context.pdata_id]
         return (own or written)[-1] if written else None
 
     def expired(self, now_ns: int) -> Iterator[Waiting]:

@@ -90,7 +90,7 @@ class Readers:
         """Return the text of the first path that has one; empty if none has."""
         for types, read in self._steps:
             if types is not None:
-                if event.cdata and (found := _correlations(event, types)):
+                if event.context.cdata and (found := _correlations(event, types)):
                     return found[0]
             elif read is not None and (text := read(event)):
                 return text
@@ -101,7 +101,7 @@ class Readers:
         texts: list[str] = []
         for types, read in self._steps:
             if types is not None:
-                if event.cdata:
+                if event.context.cdata:
                     texts += _correlations(event, types)
             elif read is not None and (text := read(event)):
                 texts.append(text)
@@ -111,7 +111,7 @@ class Readers:
 def _correlations(event: Event, types: dict[str, int]) -> list[str]:
     """Return the id of the first entry of each of ``types``, in their order."""
     found: dict[int, str] = {}
-    for entry in event.cdata:
+    for entry in event.context.cdata:
         number = types.get(entry["type"].casefold())
         if number is not None and number not in found:
             found[number] = entry["id"]
@@ -122,7 +122,7 @@ def _correlation(type_: str) -> Getter:
     wanted = type_.casefold()
 
     def correlation(event: Event) -> str:
-        for entry in event.cdata:
+        for entry in event.context.cdata:
             if entry["type"].casefold() == wanted:
                 return str(entry["id"])
         return ""
@@ -145,6 +145,6 @@ def _nested(names: list[str]) -> Getter:
 _SHORTCUTS: Final[dict[str, Getter]] = {
     "edata.type": lambda event: _text(event.edata.get("type")),
     "object.id": lambda event: _text(event.object.get("id")),
-    "context.sid": lambda event: event.sid,
+    "context.sid": lambda event: event.context.sid,
 }
 """Paths that are read for nearly every event, without the walk."""

@@ -102,7 +102,7 @@ class Placing:
         lane = self._open.lane(event)
         flow = self._holder(event, lane, anything=bool(violations))
         if flow is not None:
-            if flow.opener.pdata_id == event.pdata_id:
+            if flow.opener.context.pdata_id == event.context.pdata_id:
                 self._add(flow, event, violations)
             else:
                 self._lone(event, flow.trace_id, parent=flow.reference(), flow=flow, violations=violations)
@@ -201,7 +201,7 @@ class Placing:
         links: tuple[FlowLink, ...] = (),
     ) -> None:
         rules = self._rules
-        marks = rules.marks_of_producer(event.pdata_id, event.pdata_pid)
+        marks = rules.marks_of_producer(event.context.pdata_id, event.context.pdata_pid)
         kinds = frozenset(home.kind for home in rules.homes(event.eid)) if event.eid in rules.inside_only else _NO_KINDS
         if flow is not None:
             self._open.touch(flow, event.ets_ns)
@@ -211,7 +211,7 @@ class Placing:
             marks = marks.union(*(outer.marks for outer in flow.lineage()))
         workflow = rules.workflow_of(kinds, marks) if kinds or marks else ""
         volume = flow.volume if flow is not None else None
-        if flow is None and parent is None and (event.sid or event.did):
+        if flow is None and parent is None and (event.context.sid or event.context.did):
             volume = self._volumes.of(trace_id)
         if volume is not None:
             trace_id = volume.add(event.size)

@@ -91,13 +91,13 @@ class Translator(Generic[S]):
             signals.extend(points)
 
     def _resource(self, event: Event) -> Resource:
-        versions = self._resources.get(event.pdata_id)
-        known = versions.get(event.pdata_ver) if versions is not None else None
+        versions = self._resources.get(event.context.pdata_id)
+        known = versions.get(event.context.pdata_ver) if versions is not None else None
         if known is None:
-            known = Resource(event.pdata_id, event.pdata_ver)
+            known = Resource(event.context.pdata_id, event.context.pdata_ver)
             if len(self._resources) > _MOST_PRODUCERS or (versions is not None and len(versions) > _MOST_PRODUCERS):
                 self._resources.clear()
-            self._resources.setdefault(event.pdata_id, {})[event.pdata_ver] = known
+            self._resources.setdefault(event.context.pdata_id, {})[event.context.pdata_ver] = known
         return known
 
     def _fit(self, attributes: Attributes, event: Event) -> None:

@@ -66,5 +66,5 @@ class Desk:
         body = {"eid": "START", "mid": "", "actor": scope.actor, "context": scope.context, "edata": {**edata}}
         if scope.object is not None:
             body["object"] = scope.object
-        role = self.rules.role(Event(body, 0, b"", None))
+        role = self.rules.role(Event.of(body, 0))
         return role.rule if isinstance(role, Opens) and not role.rule.whole else None

@@ -147,7 +147,7 @@ class Writer:
             self._transport.send(body)
         except Exception as error:  # noqa: BLE001 - a transport's fault is not the caller's
             self._faults.swallowed("transport", error)
-        return Event(body, ets * _MS, b"", None)
+        return Event.of(body, ets * _MS)
 
 
 def _is_valid(eid: str, edata: dict[str, Any]) -> bool:

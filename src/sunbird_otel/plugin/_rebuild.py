@@ -224,7 +224,7 @@ def _part(flow: LiveFlow, part: str) -> SpanContext:
     if isinstance(mid, str):
         trace_id = context.trace_id.to_bytes(16)
         # As much of the event that opened it as ids are derived from; the emitter's flows are opened by a START.
-        opener = Event({"eid": "START", "mid": mid, "context": {}}, span.start_time or 0, b"", None)
+        opener = Event.of({"eid": "START", "mid": mid, "context": {}}, span.start_time or 0)
         if span_of(trace_id, flow.rule.kind, opener) == context.span_id.to_bytes(8):
             return _beside(context, span_of(trace_id, part, opener))
     return derived_context(context, part)
