@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from plugin_rig import Keeper, Rig, count, in_order, numbers
 
 from sunbird_otel.plugin._flow_events import SDK_EVENTS, FlowEvents, Watch
+from sunbird_otel.plugin._spilling import Spilling
 
 
 def test_full_spans_leave_while_the_flow_is_open() -> None:
@@ -113,3 +114,22 @@ def test_events_from_many_threads() -> None:
         ]
         assert [attributes["n"] for attributes in found] == list(range(1_000))
     assert rig.tally.errors == {}
+
+
+def test_a_flush_ends_when_its_time_is_over() -> None:
+    events = FlowEvents(0)
+    written: list[FlowEvents] = []
+
+    def write(full: FlowEvents) -> bool:
+        written.append(full)
+        if len(written) < 1_000:
+            spilling.note(full)
+        return True
+
+    spilling = Spilling(write)
+    spilling.close()  # so that no thread takes turns with the flush
+    spilling.note(events)
+    assert not spilling.drain(0.0)
+    assert len(written) == 1
+    assert spilling.drain(10.0)
+    assert len(written) == 1_000
