@@ -215,6 +215,7 @@ def test_the_receiver_sees_an_event_soon(tmp_path: Path) -> None:
         (["a.log", "--follow", "--lateness", "all"], 2, "--lateness: expected a duration together with --follow"),
         (["a.log", "--pending"], 2, "--pending: only a run that follows its input can show flows"),
         (["a.log", "--follow", "--pending", "--policy", "reject"], 2, "--pending: under the policy reject"),
+        (["a.log", "--follow", "--pending-after", "5s"], 2, "--pending-after: only a run with --pending shows"),
         (["a.log", "--follow", "--pending-after", "soon"], 2, "--pending-after: expected a whole number and a unit"),
         (["a.log.gz", "--follow"], 3, "a.log.gz is gzip, which cannot be followed. Replay it without --follow."),
         (["none", "--follow"], 3, "none: there is no such file."),
