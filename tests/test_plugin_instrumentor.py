@@ -281,6 +281,14 @@ def test_a_wrong_setting_stops_no_service(
     assert violations(service.span("alone")) == ["missing_parent"]
 
 
+def test_the_settings_bound_the_open_flows(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUNBIRD_OTEL_MAX_OPEN_FLOWS", "1")
+    service.instrument()
+    service.flow("first", "session")
+    service.flow("second", "session")
+    assert end_reason(service.span("first")) == "evicted"
+
+
 # --- Found by OpenTelemetry --------------------------------------------------------------------------------------
 
 

@@ -27,6 +27,7 @@ def test_settings_are_read_from_an_environment() -> None:
 def test_settings_of_what_is_written() -> None:
     usual = settings.read({}).writing
     assert usual == {
+        "max_open_flows": 1_000_000,
         "span_events": 2000,
         "span_bytes": 1_500_000,
         "attribute_bytes": 65_536,
@@ -34,13 +35,14 @@ def test_settings_of_what_is_written() -> None:
         "pending_after": 10.0,
     }
     given = {
+        "SUNBIRD_OTEL_MAX_OPEN_FLOWS": "500",
         "SUNBIRD_OTEL_SPAN_EVENTS": "1,000",
         "SUNBIRD_OTEL_SPAN_BYTES": "1MiB",
         "SUNBIRD_OTEL_ATTRIBUTE_BYTES": "2048",
         "SUNBIRD_OTEL_PENDING": "True",
         "SUNBIRD_OTEL_PENDING_AFTER": "1m",
     }
-    assert [*settings.read(given).writing.values()] == [1000, 1 << 20, 2048, True, 60.0]
+    assert [*settings.read(given).writing.values()] == [500, 1000, 1 << 20, 2048, True, 60.0]
 
 
 def refusal(variable: str, value: str) -> str:

@@ -42,8 +42,9 @@ _FLAGS: Final = {
 
 
 class Writing(TypedDict):
-    """How flows are written, by the arguments of :class:`FlowNestingProcessor`."""
+    """How flows are kept and written, by the arguments of :class:`FlowNestingProcessor`."""
 
+    max_open_flows: int
     span_events: int
     span_bytes: int
     attribute_bytes: int
@@ -66,8 +67,9 @@ class PluginSettings:
 
     @property
     def writing(self) -> Writing:
-        """Return what says how flows are written, as arguments of the processor."""
+        """Return what says how flows are kept and written, as arguments of the processor."""
         return {
+            "max_open_flows": self.max_open_flows,
             "span_events": self.bounds.span_events,
             "span_bytes": self.bounds.span_bytes,
             "attribute_bytes": self.bounds.attribute_bytes,
