@@ -100,6 +100,32 @@ def names_of(spans: Sequence[ReadableSpan]) -> list[str]:
     return [span.name for span in spans]
 
 
+def count(span: Span, events: int, name: str = "sunbird.interact", **more: str) -> None:
+    """Add so many events, numbered from 0."""
+    for number in range(events):
+        span.add_event(name, {"n": number, **more})
+
+
+def numbers(span: ReadableSpan) -> list[int]:
+    found: list[int] = []
+    for event in span.events:
+        number = (event.attributes or {})["n"]
+        assert isinstance(number, int)
+        found.append(number)
+    return found
+
+
+def in_order(spans: Sequence[ReadableSpan]) -> list[ReadableSpan]:
+    """Return parts in their order, the flow's own span last: a thread of its own writes them while the flow goes on."""
+    return sorted(spans, key=_segment)
+
+
+def _segment(span: ReadableSpan) -> float:
+    number = (span.attributes or {}).get(names.FLOW_SEGMENT, float("inf"))
+    assert isinstance(number, (int, float))
+    return number
+
+
 def app_inside_its_session(rig: Rig) -> None:
     session = rig.start("session")
     app = rig.start("app", session)

@@ -208,6 +208,71 @@ def test_the_receiver_sees_an_event_soon(tmp_path: Path) -> None:
         stop(process)
 
 
+def test_requests_are_passed_on_as_they_come(tmp_path: Path) -> None:
+    write(tmp_path / "a.log", STORY)
+    run("replay", "a.log", "--output", "first", cwd=tmp_path)
+    first = tmp_path / "first" / "traces.jsonl"
+    requests, told_in_one = first.read_bytes(), names(first)
+    growing = tmp_path / "requests.jsonl"
+    growing.touch()
+    out = tmp_path / "o" / "traces.jsonl.partial"
+    with following(growing.name, "--follow", "--output", "o", cwd=tmp_path) as process:
+        until(out.exists, process)
+        append(growing, requests)
+        until(lambda: names(out) == told_in_one, process)
+        append(growing, requests[:100])
+        time.sleep(0.5)
+        append(growing, requests[100:])
+        until(lambda: names(out) == 2 * told_in_one, process)
+        told = stop(process)
+    assert told.startswith("sunbird-otel: stopped.\n")
+    assert "requests.jsonl holds OTLP requests in place of events; passed on as they are: 2" in told
+    assert not (tmp_path / "o" / "dead-letter.jsonl").read_bytes()
+
+
+def test_followed_requests_are_kept_when_nobody_takes_them(tmp_path: Path) -> None:
+    """The file that they were read from may be rotated away, or cut."""
+    write(tmp_path / "a.log", STORY)
+    run("replay", "a.log", "--output", "first", cwd=tmp_path)
+    with HttpReceiver() as receiver:
+        receiver.always["traces"] = Reply(400)
+        to = ("--endpoint", receiver.url)
+        with following("first/traces.jsonl", "--follow", *to, cwd=tmp_path) as process:
+            until(lambda: list((tmp_path / "sunbird-otel.undelivered").glob("*.jsonl")), process)
+            process.send_signal(signal.SIGTERM)
+            told = process.communicate(timeout=TIMEOUT)[1].decode()
+    assert process.returncode == 4, told
+    (kept,) = (tmp_path / "sunbird-otel.undelivered").glob("*.jsonl")
+    assert made(kept) == made(tmp_path / "first" / "traces.jsonl")
+
+
+def test_that_nothing_is_telemetry_is_said_at_once_and_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "service.log"
+    path.write_text('{"level": "info"}\n{"level": "warning"}\n')
+    with following(path.name, *SOON, "--output", "o", cwd=tmp_path) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline().decode()
+        process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=TIMEOUT)[1].decode()
+    assert first.startswith("sunbird-otel: nothing in service.log could be read as telemetry so far: expected "), first
+    assert process.returncode == 3, told
+    assert "so far" not in told
+    assert "nothing in service.log could be read as telemetry: expected " in told
+    assert "2 refusals in all." in told
+
+
+def test_telemetry_after_lines_of_another_kind_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "service.log"
+    path.write_text('{"level": "info"}\n')
+    out = tmp_path / "o" / "traces.jsonl.partial"
+    with following(path.name, *SOON, "--output", "o", cwd=tmp_path) as process:
+        assert process.stderr is not None
+        assert b"so far" in process.stderr.readline()
+        append(path, lines(STORY))
+        until(lambda: names(out) == ["session", "app"], process)
+        assert "could be read" not in stop(process)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
@@ -215,6 +280,7 @@ def test_the_receiver_sees_an_event_soon(tmp_path: Path) -> None:
         (["a.log", "--follow", "--lateness", "all"], 2, "--lateness: expected a duration together with --follow"),
         (["a.log", "--pending"], 2, "--pending: only a run that follows its input can show flows"),
         (["a.log", "--follow", "--pending", "--policy", "reject"], 2, "--pending: under the policy reject"),
+        (["a.log", "--follow", "--pending-after", "5s"], 2, "--pending-after: only a run with --pending shows"),
         (["a.log", "--follow", "--pending-after", "soon"], 2, "--pending-after: expected a whole number and a unit"),
         (["a.log.gz", "--follow"], 3, "a.log.gz is gzip, which cannot be followed. Replay it without --follow."),
         (["none", "--follow"], 3, "none: there is no such file."),

@@ -156,6 +156,12 @@ def test_lateness_all_takes_back_what_the_file_says(tmp_path: Path) -> None:
         ({"max": ["event_bytes=x"]}, {}, "--max: expected event_bytes=a whole number of bytes"),
         ({}, {"SUNBIRD_OTEL_QUIET": "maybe"}, "SUNBIRD_OTEL_QUIET: expected true or false; found 'maybe'."),
         ({"protocol": "smoke"}, {}, "--protocol: expected http/protobuf, http/json or grpc; found 'smoke'."),
+        ({"pending_after": "5s"}, {}, "--pending-after: only a run with --pending shows flows"),
+        (
+            {"pending_after": "5s", "follow": True},
+            {"SUNBIRD_OTEL_PENDING": "no"},
+            "--pending-after: only a run with --pending shows flows that are still open; give it, too.",
+        ),
         ({"report": " "}, {}, "--report: expected a text that is not empty"),
         ({"output": "o", "endpoint": "http://e"}, {}, "--output writes files and --endpoint is for a receiver"),
         ({"config": "missing.toml"}, {}, "--config: missing.toml could not be read: No such file or directory."),
@@ -197,6 +203,17 @@ def test_a_folder_on_the_command_line_wins_over_a_receiver_in_the_file(tmp_path:
     assert (settings.output, settings.endpoint, settings.protocol) == ("otlp", None, None)
     settings = read_settings({"config": path}, {"SUNBIRD_OTEL_OUTPUT": "otlp"})
     assert (settings.output, settings.endpoint) == ("otlp", None)
+
+
+def test_a_preset_time_for_pending_flows_waits_for_a_run_that_shows_them(tmp_path: Path) -> None:
+    options = {"follow": True, "pending": False, "pending_after": None}
+    environ = {"SUNBIRD_OTEL_PENDING_AFTER": "5s"}
+    assert read_settings(options, environ).pending is False
+    assert read_settings({**options, "config": config(tmp_path, 'pending-after = "5s"')}, {}).pending is False
+    settings = read_settings({**options, "pending": True}, environ)
+    assert (settings.pending, settings.pending_after) == (True, 5 * SECOND)
+    settings = read_settings({**options, "pending_after": "1s"}, {"SUNBIRD_OTEL_PENDING": "yes"})
+    assert (settings.pending, settings.pending_after) == (True, SECOND)
 
 
 def test_a_receiver_on_the_command_line_wins_over_a_folder_in_the_environment() -> None:

@@ -13,8 +13,6 @@ from service_process import ReceivedSpan, run_program
 
 from sunbird_otel import names
 from sunbird_otel._ids import session_trace
-from sunbird_otel.errors import ConfigError
-from sunbird_otel.plugin import _settings as settings
 
 JOB = "flow_job.py"
 REQUEST, INSIDE, ALONE = "GET /play", "play in a session", "play alone"
@@ -78,7 +76,10 @@ def test_rules_of_ones_own(tmp_path: Path) -> None:
             {"SUNBIRD_OTEL_POLICY": "mend"},
             "SUNBIRD_OTEL_POLICY: expected annotate, repair or reject; found 'mend'",
         ),
-        ({"SUNBIRD_OTEL_RULES": "nowhere.toml"}, "nowhere.toml"),
+        (
+            {"SUNBIRD_OTEL_RULES": "nowhere.toml"},
+            "SUNBIRD_OTEL_RULES: nowhere.toml: no such file; expected ",
+        ),
     ],
 )
 def test_a_wrong_setting_leaves_opentelemetry_as_it_is(variables: dict[str, str], told: str) -> None:
@@ -206,52 +207,7 @@ def test_what_a_configuration_file_leaves_out_is_left_out(configurator: str, con
     assert done.errors.count(NOT_KEPT) == 1
 
 
-# --- Settings ----------------------------------------------------------------------------------------------------
-
-
-def test_settings_are_read_from_an_environment() -> None:
-    found = settings.read({"SUNBIRD_OTEL_POLICY": "repair", "SUNBIRD_OTEL_MAX_OPEN_FLOWS": "1,000"})
-    assert (found.policy, found.max_open_flows, found.trace_scope, found.rules) == ("repair", 1000, "session", ())
-    assert found.load_rules().profile == "standard"
-
-
-def test_settings_of_what_is_written() -> None:
-    usual = settings.read({}).writing
-    assert usual == {
-        "span_events": 2000,
-        "span_bytes": 1_500_000,
-        "attribute_bytes": 65_536,
-        "pending": False,
-        "pending_after": 10.0,
-    }
-    given = {
-        "SUNBIRD_OTEL_SPAN_EVENTS": "1,000",
-        "SUNBIRD_OTEL_SPAN_BYTES": "1MiB",
-        "SUNBIRD_OTEL_ATTRIBUTE_BYTES": "2048",
-        "SUNBIRD_OTEL_PENDING": "True",
-        "SUNBIRD_OTEL_PENDING_AFTER": "1m",
-    }
-    assert [*settings.read(given).writing.values()] == [1000, 1 << 20, 2048, True, 60.0]
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "told"),
-    [
-        ("SPAN_EVENTS", "many", "expected a whole number from 1, such as 1,000,000; found 'many'"),
-        ("SPAN_BYTES", "0", "expected a whole number of bytes"),
-        ("ATTRIBUTE_BYTES", "2 keys", "expected a whole number of bytes"),
-        ("PENDING", "perhaps", "expected true or false; found 'perhaps'"),
-        ("PENDING_AFTER", "soon", "expected a whole number and a unit"),
-    ],
-)
-def test_wrong_settings_of_what_is_written(name: str, value: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=f"the environment variable SUNBIRD_OTEL_{name}: {told}"):
-        settings.read({f"SUNBIRD_OTEL_{name}": value})
-
-
-def test_a_wrong_setting_names_its_place() -> None:
-    with pytest.raises(ConfigError, match="SUNBIRD_OTEL_MAX_OPEN_FLOWS: expected a whole number from 1"):
-        settings.read({"SUNBIRD_OTEL_MAX_OPEN_FLOWS": "0"})
+# --- What is installed -------------------------------------------------------------------------------------------
 
 
 # The SDK 1.39 warns of parts of its own.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,40 +12,21 @@ from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
-from plugin_rig import POLICIES, RULES, Keeper, Rig, end_reason, violations
+from plugin_rig import POLICIES, RULES, Keeper, Rig, count, end_reason, in_order, numbers, violations
 from telling import CONTENT, PDATA, Teller
 
 from sunbird_otel import names
 from sunbird_otel.emit import provider as emitting
 from sunbird_otel.plugin import FlowNestingExporter, FlowNestingProcessor
-from sunbird_otel.plugin._flow_events import FlowEvents
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from opentelemetry.sdk.trace import ReadableSpan
-    from opentelemetry.trace import Span
 
 GRPC_MESSAGE = 4 << 20
-INTERACT = "sunbird.interact"
 
 
 def provider(**limits: Any) -> TracerProvider:
     return TracerProvider(span_limits=SpanLimits(**limits), shutdown_on_exit=False)
-
-
-def count(span: Span, events: int, name: str = INTERACT, **more: str) -> None:
-    for number in range(events):
-        span.add_event(name, {"n": number, **more})
-
-
-def numbers(span: ReadableSpan) -> list[int]:
-    found: list[int] = []
-    for event in span.events:
-        number = (event.attributes or {})["n"]
-        assert isinstance(number, int)
-        found.append(number)
-    return found
 
 
 def session_with(rig: Rig, events: int, **more: str) -> list[ReadableSpan]:
@@ -57,17 +36,6 @@ def session_with(rig: Rig, events: int, **more: str) -> list[ReadableSpan]:
     session.end()
     rig.provider.shutdown()
     return in_order(rig.memory.get_finished_spans())
-
-
-def in_order(spans: Sequence[ReadableSpan]) -> list[ReadableSpan]:
-    """Return parts in their order, the flow's own span last: a thread of its own writes them while the flow goes on."""
-    return sorted(spans, key=_segment)
-
-
-def _segment(span: ReadableSpan) -> float:
-    number = (span.attributes or {}).get(names.FLOW_SEGMENT, float("inf"))
-    assert isinstance(number, (int, float))
-    return number
 
 
 # --- More events than the SDK holds ---------------------------------------------------------------------------------
@@ -137,59 +105,6 @@ def test_the_division_is_that_of_a_replay(derived: bool) -> None:
         # A live span knows of an error in any of its parts, a replay of those in the part itself.
         assert key == ("player", None) or span.status.status_code.name == row.status
     assert mine["player", None].status.status_code is StatusCode.ERROR
-
-
-def test_full_spans_leave_while_the_flow_is_open() -> None:
-    rig = Rig(span_events=500)
-    session = rig.start("session")
-    count(session, 5_000)
-    assert rig.provider.force_flush()
-    written = in_order(rig.memory.get_finished_spans())
-    assert [len(span.events) for span in written] == [500] * 9  # the SDK holds 128 of the others
-    assert [number for span in written for number in numbers(span)] == list(range(4_500))
-    session.end()
-    assert sum(len(span.events) for span in rig.memory.get_finished_spans()) == 5_000
-    kept: Any = session
-    assert isinstance(kept._events, FlowEvents)
-    assert kept._events.take_aside() == []
-
-
-def test_an_exporter_that_touches_the_span_holds_up_nothing() -> None:
-    """The SDK holds the span's lock while an event is added; whoever exports there and touches it waits for ever."""
-    touched: list[str] = []
-
-    class Touching(Keeper):
-        def on_end(self, span: ReadableSpan) -> None:
-            session.add_event("sunbird.log", {"n": -1})
-            session.set_attribute("seen", span.name)
-            touched.append(span.name)
-
-    rig = Rig(downstream=Touching(), span_events=200)
-    session = rig.start("session")
-    count(session, 1_000)
-    assert rig.provider.force_flush(10_000)
-    # How many have left by then depends on when the thread that writes them had its turns.
-    assert touched
-    assert set(touched) == {"session segment"}
-    rig.provider.shutdown()
-    assert rig.tally.errors == {}
-
-
-def test_a_shutdown_writes_what_waits_behind_a_slow_exporter() -> None:
-    class Slow(Keeper):
-        def on_end(self, span: ReadableSpan) -> None:
-            time.sleep(0.05)
-            super().on_end(span)
-
-    rig = Rig(downstream=(slow := Slow()), span_events=100)
-    sessions = [rig.start("session") for _ in range(4)]
-    begin = time.monotonic()
-    for session in sessions:
-        count(session, 300)
-    assert time.monotonic() - begin < 2
-    rig.provider.shutdown()
-    assert sum(len(span.events) for span in slow.ended) == 1_200
-    assert slow.calls[-1] == "shutdown"
 
 
 def test_a_limit_that_the_service_chose_is_kept() -> None:
@@ -292,26 +207,6 @@ def test_drained_and_ended_later(policy: str) -> None:
     kept: Any = session
     assert len(kept._events.aside) == 0
     assert (rig.tally.swallowed, rig.tally.swallowed_events) == (1, 1_000)
-
-
-def test_events_from_many_threads() -> None:
-    rig = Rig(span_events=100)
-    session = rig.start("session")
-    threads = [threading.Thread(target=count, args=(session, 1_000), kwargs={"who": f"{n}"}) for n in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    session.end()
-    rig.provider.shutdown()
-    spans = in_order(rig.memory.get_finished_spans())
-    assert [len(span.events) for span in spans] == [100] * 80 + [0]
-    for who in range(8):
-        found = [
-            e.attributes for span in spans for e in span.events if e.attributes and e.attributes["who"] == f"{who}"
-        ]
-        assert [attributes["n"] for attributes in found] == list(range(1_000))
-    assert rig.tally.errors == {}
 
 
 # --- What was lost all the same -------------------------------------------------------------------------------------

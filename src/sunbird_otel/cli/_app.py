@@ -173,7 +173,7 @@ def replay(
         typer.Option(
             "--pending-after",
             metavar="DURATION",
-            help="Show a flow when it has been open for so long, 10s if not given.",
+            help="With --pending: show a flow when it has been open for so long, 10s if not given.",
             rich_help_panel=LIVE,
         ),
     ] = None,

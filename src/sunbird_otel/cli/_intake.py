@@ -78,10 +78,6 @@ class Intake(Generic[S]):
         self._on_finding = on_finding
         self._divert = divert
         self._judges = judges
-        # Of the input that is being read.
-        self._first_refusal: Finding | None = None
-        self._refusals = 0
-        self._holds_telemetry = False
         self._live = Live(settings.lateness or 0) if settings.follow else None
         self._pending_after = settings.pending_after if settings.pending else None
         rules = Rules.load(*settings.rules)
@@ -103,6 +99,7 @@ class Intake(Generic[S]):
                 pending=settings.pending,
             )
         )
+        self._begin()
 
     @property
     def exit(self) -> Exit:
@@ -115,8 +112,11 @@ class Intake(Generic[S]):
         A list is empty only when an input is followed and there is nothing new for now.
         """
         for path in self._paths:
+            self._begin()
+            self._progress.begin(path)
             try:
                 yield from self._read(path) if self._live is None else self._follow(path, self._live)
+                self._say_why_nothing(path)
             except SourceError as error:
                 self.unreadable = True
                 tell(str(error))
@@ -124,44 +124,58 @@ class Intake(Generic[S]):
         self._progress.finish()
         yield from (signals for signals in self.bridge.drain_steps() if signals)
 
+    def _begin(self) -> None:
+        """Forget the input that was read before."""
+        self._take: Callable[[Document], None] | None = None
+        self._documents = 0
+        self._accepted_before = self._accepted
+        self._first_refusal: Finding | None = None
+        self._refusals = 0
+        self._holds_telemetry = False
+
+    @property
+    def _accepted(self) -> int:
+        return self.bridge.tally.received - self.bridge.tally.rejected
+
     def _read(self, path: str) -> Iterator[list[S]]:
-        bridge = self.bridge
-        self._first_refusal, self._refusals, self._holds_telemetry = None, 0, False
-        accepted_before = bridge.tally.received - bridge.tally.rejected
-        take: Callable[[Document], None] | None = None
-        count = 0
-        self._progress.begin(path)
         for item in files.read(path, limits=self._limits, on_progress=self._advance):
-            if count == 0 and self._divert is not None and not isinstance(item, Finding):
-                take = self._divert(item.texts[0] if isinstance(item, Lines) else item.data)
-            count += len(item.texts) if isinstance(item, Lines) else not isinstance(item, Finding)
-            if take is not None:
-                self._pass_on(path, take, documents(item, self._limits) if isinstance(item, Lines) else [item])
-            elif signals := self._feed(item):
+            if signals := self._feed(path, item):
                 yield signals
-        accepted = bridge.tally.received - bridge.tally.rejected > accepted_before
-        if take is None and not accepted and not self._holds_telemetry:
-            self._say_why_nothing(path, count)
 
     def _follow(self, path: str, live: Live) -> Iterator[list[S]]:
         """Read an input that grows until somebody stops it; an empty list tells that there is nothing new for now."""
-        self._progress.begin(path)
+        warned = False
         with stop_on_signals() as stop:
             for item in growing.follow(path, limits=self._limits, on_progress=self._advance, stopped=stop.is_set):
-                signals = self._feed(item) if item is not None else self.bridge.advance(live.now(self.bridge.newest_ns))
+                if item is not None:
+                    signals = self._feed(path, item)
+                else:
+                    signals = self.bridge.advance(live.now(self.bridge.newest_ns))
+                    if not warned and (why := self._why_nothing(path, " so far")):
+                        warned = True
+                        tell(f"{why} It is followed all the same.")
                 if self._pending_after is not None:
                     signals += self.bridge.pending(self._pending_after)
                 if signals or item is None:
                     yield signals
         if stop.is_set():
-            tell("stopped; flows that are open are written as unfinished.")
+            tell("stopped; flows that are open are written as unfinished." if self._take is None else "stopped.")
 
-    def _feed(self, item: Lines | Document | Finding) -> list[S]:
+    def _feed(self, path: str, item: Lines | Document | Finding) -> list[S]:
+        if isinstance(item, Finding):
+            if self._take is not None:
+                self._pass_on(path, self._take, [item])
+            else:
+                self.bridge.refuse(item)
+            return []
+        if not self._documents and self._divert is not None:
+            self._take = self._divert(item.texts[0] if isinstance(item, Lines) else item.data)
+        self._documents += len(item.texts) if isinstance(item, Lines) else 1
+        if self._take is not None:
+            self._pass_on(path, self._take, documents(item, self._limits) if isinstance(item, Lines) else [item])
+            return []
         if isinstance(item, Lines):
             return self.bridge.feed_lines(item)
-        if isinstance(item, Finding):
-            self.bridge.refuse(item)
-            return []
         return self.bridge.feed(item.data, item.position, parsed=item.value)
 
     def _pass_on(self, path: str, take: Callable[[Document], None], items: Iterable[Document | Finding]) -> None:
@@ -171,17 +185,27 @@ class Intake(Generic[S]):
                 raise SourceError(f"{path}{line}: expected {item.expected}, found {item.found}.")
             take(item)
 
-    def _say_why_nothing(self, path: str, documents: int) -> None:
-        name = "the standard input" if path == STDIO else path
-        if self._first_refusal is None:
-            tell(f"{name} holds no events." if documents else f"{name} is empty.")
-        elif not self._judges:
-            first = self._first_refusal
-            others = f" There is more of the kind: {self._refusals:,} refusals in all." if self._refusals > 1 else ""
-            raise SourceError(
-                f"nothing in {name} could be read as telemetry: expected {first.expected}, found {first.found}"
-                f"{f' (line {first.position.line})' if first.position else ''}.{others}"
-            )
+    def _say_why_nothing(self, path: str) -> None:
+        if why := self._why_nothing(path):
+            raise SourceError(why)
+        if self._first_refusal is None and self._read_nothing:
+            tell(f"{_name(path)} holds no events." if self._documents else f"{_name(path)} is empty.")
+
+    def _why_nothing(self, path: str, so_far: str = "") -> str:
+        """Return why nothing could be read of an input that is not empty; an empty text if something could."""
+        first = self._first_refusal
+        if first is None or self._judges or not self._read_nothing:
+            return ""
+        line = f" (line {first.position.line})" if first.position else ""
+        others = f" There is more of the kind: {self._refusals:,} refusals in all." if self._refusals > 1 else ""
+        return (
+            f"nothing in {_name(path)} could be read as telemetry{so_far}: "
+            f"expected {first.expected}, found {first.found}{line}.{others}"
+        )
+
+    @property
+    def _read_nothing(self) -> bool:
+        return self._take is None and self._accepted == self._accepted_before and not self._holds_telemetry
 
     def _advance(self, read_bytes: int) -> None:
         self._progress.advance(read_bytes, self.bridge.tally.received)
@@ -193,3 +217,7 @@ class Intake(Generic[S]):
             # Whoever writes an eid means to write telemetry.
             self._holds_telemetry = self._holds_telemetry or bool(finding.eid)
         self._on_finding(finding)
+
+
+def _name(path: str) -> str:
+    return "the standard input" if path == STDIO else path

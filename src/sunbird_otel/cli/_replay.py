@@ -90,8 +90,10 @@ class _Run:
                 protocol=settings.protocol,
                 retry_seconds=settings.retry_for / 1_000_000_000,
             )
-            # Requests that are only sent again still stand where they were read: a second copy would be in the way.
-            kept = None if _all_hold_requests(paths) else Path(settings.undelivered or UNDELIVERED_HERE)
+            # Requests that are only sent again still stand where they were read: a second copy would be in the way. But
+            # what is followed may be rotated away, or cut.
+            again = not settings.follow and _all_hold_requests(paths)
+            kept = None if again else Path(settings.undelivered or UNDELIVERED_HERE)
             workers = 1 if kept is None else workers
             sink = OtlpSink(replace(otlp, max_bytes=settings.max.request_bytes), undelivered=kept)
             self._place = ", ".join(

@@ -41,6 +41,8 @@ _LIVE_LATENESS_NS: Final = 10 * 10**9
 _YES: Final = frozenset({"1", "true", "yes", "on"})
 _NO: Final = frozenset({"0", "false", "no", "off"})
 _SHOWN_CHARS: Final = 80
+_COMMAND_LINE: Final = 3
+"""What the command line weighs; the environment and the file weigh less."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +117,7 @@ def _choose(
     option = options.get(name)
     # Compared by identity: a count of 0 is given, and wrong.
     if option is not None and option is not False and option != []:
-        return Given(option, f"--{key}", 3)
+        return Given(option, f"--{key}", _COMMAND_LINE)
     variable = f"{PREFIX}{name.upper()}"
     if text := environ.get(variable):
         return Given(text, f"the environment variable {variable}", 2)
@@ -166,6 +168,10 @@ def _settle_destination(given: dict[str, Given]) -> None:
 
 def _live(settings: Settings, given: Mapping[str, Given]) -> Settings:
     """Fill in what following a file needs, and refuse what makes no sense with it or without."""
+    after = given.get("pending_after")
+    # In the environment or the file it may wait for a run that shows such flows.
+    if after is not None and after.weight == _COMMAND_LINE and not settings.pending:
+        raise ConfigError(f"{after.where}: only a run with --pending shows flows that are still open; give it, too.")
     if not settings.follow:
         if settings.pending:
             raise ConfigError(

@@ -85,6 +85,5 @@ class OneNesting:
             self._batches,
             rules=self._rules,
             policy=self._settings.policy,
-            max_open_flows=self._settings.max_open_flows,
             **self._settings.writing,
         )

@@ -39,7 +39,8 @@ class FlowEvents(BoundedList):  # type: ignore[type-arg]  # the SDK's class take
     """The SDK's list of a span's events, which keeps what it drops.
 
     A list of the SDK's becomes one by changing its class: to make another would cost more than all else that is done
-    when a flow starts. ``span_id`` is the flow's; ``capacity`` how many events are written on one span.
+    when a flow starts. ``span_id`` is the flow's; ``capacity`` how many events are written on one span; ``left`` how
+    many have been taken, and wait until there are enough for a span.
     """
 
     _dq: Any
@@ -48,6 +49,7 @@ class FlowEvents(BoundedList):  # type: ignore[type-arg]  # the SDK's class take
     aside: list[Event] = _ASIDE
     span_id: int
     capacity: int
+    left: int = 0
     closed: bool = False
     told: bool = False
     overflow: Overflow | None = None
@@ -63,11 +65,10 @@ class FlowEvents(BoundedList):  # type: ignore[type-arg]  # the SDK's class take
                     if self.aside is _ASIDE:
                         self.aside = []
                     self.aside.append(held[0])
-                    full = len(self.aside) >= self.capacity
+                    full = self.left + len(self.aside) >= self.capacity
             held.append(item)
-        if full and not self.told and self.overflow is not None:
-            self.told = True
-            self.overflow(self)
+        if full:
+            self._tell()
 
     def take_aside(self) -> Sequence[Event]:
         """Return what is kept aside, once."""
@@ -75,11 +76,24 @@ class FlowEvents(BoundedList):  # type: ignore[type-arg]  # the SDK's class take
             aside, self.aside, self.told = self.aside, _ASIDE, False
         return aside
 
+    def leave(self, left: int) -> None:
+        """Note that so many of the events that were taken wait; with those that came meanwhile there may be enough."""
+        with self._lock:
+            self.left = left
+            full = left + len(self.aside) >= self.capacity
+        if full:
+            self._tell()
+
     def close(self) -> Sequence[Event]:
         """Return all events that have not been taken, the oldest first, and keep none aside from now on."""
         with self._lock:
             aside, self.aside, self.closed = self.aside, _ASIDE, True
             return [*aside, *self._dq]
+
+    def _tell(self) -> None:
+        if not self.told and self.overflow is not None:
+            self.told = True
+            self.overflow(self)
 
 
 class Watch:

@@ -197,6 +197,7 @@ class Nesting:
         flow = self._open.get(events.span_id)
         if flow is not None and flow.kept is events and not flow.foreign:
             self._contents.overflow(flow, aside)
+            events.leave(len(flow.left))
         return self._told.take()
 
     def pending(self, flow: LiveFlow) -> list[Outcome]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypedDict, TypeVar
 from sunbird_otel._rules import Rules
 from sunbird_otel.cli import _quantities as quantities
 from sunbird_otel.cli._settings import PREFIX, TRACE_SCOPES, Settings, read_settings
-from sunbird_otel.errors import ConfigError, SunbirdOtelError
+from sunbird_otel.errors import ConfigError, RuleError, SunbirdOtelError
 from sunbird_otel.plugin._bounds import PENDING_AFTER, USUAL, Bounds
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 _NAMES: Final = ("config", "rules", "policy", "trace_scope", "max_open_flows")
 _VARIABLES: Final = frozenset(PREFIX + name.upper() for name in _NAMES)
+
+_CONFIG: Final = PREFIX + "CONFIG"
+_RULES: Final = PREFIX + "RULES"
 
 _SECOND_NS: Final = 1_000_000_000
 _FLAGS: Final = {
@@ -39,8 +42,9 @@ _FLAGS: Final = {
 
 
 class Writing(TypedDict):
-    """How flows are written, by the arguments of :class:`FlowNestingProcessor`."""
+    """How flows are kept and written, by the arguments of :class:`FlowNestingProcessor`."""
 
+    max_open_flows: int
     span_events: int
     span_bytes: int
     attribute_bytes: int
@@ -50,9 +54,10 @@ class Writing(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginSettings:
-    """What the plugin heeds of the settings, with the names of the rules not looked up yet."""
+    """What the plugin heeds of the settings, with the names of the rules not looked up yet, and where these stood."""
 
     rules: tuple[str, ...]
+    rules_from: str = ""
     policy: str
     trace_scope: str
     max_open_flows: int
@@ -62,8 +67,9 @@ class PluginSettings:
 
     @property
     def writing(self) -> Writing:
-        """Return what says how flows are written, as arguments of the processor."""
+        """Return what says how flows are kept and written, as arguments of the processor."""
         return {
+            "max_open_flows": self.max_open_flows,
             "span_events": self.bounds.span_events,
             "span_bytes": self.bounds.span_bytes,
             "attribute_bytes": self.bounds.attribute_bytes,
@@ -75,10 +81,12 @@ class PluginSettings:
         """Return the rules in force.
 
         Raises:
-            RuleError: A file of rules is wrong.
-            ConfigError: There is no such file.
+            RuleError: There is no such file, or it is wrong; the text says where it is named.
         """
-        return Rules.load(*self.rules)
+        try:
+            return Rules.load(*self.rules)
+        except RuleError as error:
+            raise RuleError(f"{self.rules_from}: {error}.") from None
 
 
 def read(environ: Mapping[str, str] = os.environ) -> PluginSettings:
@@ -97,6 +105,7 @@ def read(environ: Mapping[str, str] = os.environ) -> PluginSettings:
     )
     return replace(
         _of(shared),
+        rules_from=_place_of_rules(environ) if shared.rules else "",
         bounds=bounds,
         pending=own.read("PENDING", lambda text: _FLAGS[text.strip().lower()], "true or false", other=False),
         pending_after=own.read("PENDING_AFTER", _seconds, quantities.DURATION, PENDING_AFTER),
@@ -136,6 +145,10 @@ class _Own:
 
 
 _SHOWN_CHARS: Final = 80
+
+
+def _place_of_rules(environ: Mapping[str, str]) -> str:
+    return f"the environment variable {_RULES}" if environ.get(_RULES) else f"{environ[_CONFIG]}: rules"
 
 
 def _seconds(text: str) -> float:

@@ -52,14 +52,16 @@ class Spilling:
     def drain(self, timeout: float) -> bool:
         """Write all that waits, on this thread; tell whether that, and what is being written, was done in time."""
         deadline = time.monotonic() + timeout
-        while True:
-            if not self._turn.acquire(timeout=max(0.0, deadline - time.monotonic())):
-                return False
+        while self._turn.acquire(timeout=max(0.0, deadline - time.monotonic())):
             try:
                 if not self._next():
                     return True
             finally:
                 self._turn.release()
+            # The turn may be free each time, and more come as fast as they are written.
+            if time.monotonic() >= deadline:
+                break
+        return False
 
     def close(self) -> None:
         """End the thread; what waits has to be drained before."""
