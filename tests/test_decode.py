@@ -240,14 +240,9 @@ def test_the_order_of_keys_makes_no_difference() -> None:
 
 def test_an_event_without_actor_object_and_edata_is_read() -> None:
     event = one({"eid": "HEARTBEAT", "ets": T0, "mid": "m", "context": {}})
-    assert (event.context.sid, event.context.did, event.context.channel, event.context.pdata_id, event.actor_id) == (
-        "",
-        "",
-        "",
-        "",
-        "",
-    )
-    assert (event.object, event.edata, event.cdata) == ({}, {}, [])
+    context = event.context
+    assert (context.sid, context.did, context.channel, context.pdata_id, event.actor_id) == ("", "", "", "", "")
+    assert (event.object, event.edata, event.context.cdata) == ({}, {}, [])
 
 
 # --- Any input -------------------------------------------------------------------------------------------------------
