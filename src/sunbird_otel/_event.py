@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import orjson
+from mypy_extensions import mypyc_attr
 
 from sunbird_otel._context import Context
 from sunbird_otel._findings import Position
@@ -14,13 +15,15 @@ ANONYMOUS: Final = frozenset({"", "anonymous", "null", "undefined", "none"})
 """Ids, in lower case, that clients write when they know none: they identify nobody."""
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Event:
     """One telemetry event in the normal form of :mod:`sunbird_otel._decode`.
 
     ``ets_ns`` is the event's time in nanoseconds since 1970, ``text`` what it was parsed from, and ``size`` the length
     of that in bytes. ``object`` and ``edata`` are JSON objects, empty when absent. ``twin`` counts, from 0, events that
-    differ in content but not in eid, mid and time; ``digest`` is for :mod:`sunbird_otel._ids`. ``echo`` marks an event
-    that another process writes and counts, and that is shown here for what others must know of it.
+    differ in content but not in eid, mid and time; ``digest`` is for :mod:`sunbird_otel._ids`. ``request_id`` is the
+    request that it belongs to, None until somebody has looked. ``echo`` marks an event that another process writes and
+    counts, and that is shown here for what others must know of it.
     """
 
     __slots__ = (
@@ -40,6 +43,7 @@ class Event:
         "merged",
         "mid",
         "object",
+        "request_id",
         "size",
         "tags",
         "text",
@@ -76,6 +80,7 @@ class Event:
         self.echo = False
         self.digest = b""
         self.merged: dict[str, Any] | None = None
+        self.request_id: str | None = None
         self._body: dict[str, Any] | None = None
         self._payload = b""
         self._place: str | Position | None = None
@@ -106,7 +111,7 @@ class Event:
     def body(self) -> dict[str, Any]:
         """Return the event as JSON values; keys that the pipeline adds may be among them, and nothing reads those."""
         if self._body is None:
-            self._body = _parsed(self.text)
+            self._body = body_of(self.text)
         return self._body
 
     @property
@@ -140,21 +145,23 @@ class Event:
 
         An ACCESS has the same fields in its edata itself, so that these stand beneath.
         """
-        if self.merged is None:
-            merged = dict(self.edata)
+        merged = self.merged
+        if merged is None:
+            merged = self.merged = dict(self.edata)
             params = merged.get("params")
             for entry in params if is_array(params) else (params,):
                 if is_object(entry):
-                    merged.update(entry)
-            self.merged = merged
-        return self.merged
+                    for name, value in entry.items():
+                        merged[name] = value
+        return merged
 
 
-def _parsed(text: bytes) -> dict[str, Any]:
+def body_of(text: bytes) -> dict[str, Any]:
+    """Return the event that was read from ``text`` as JSON values."""
     try:
         value = orjson.loads(text)
-    except ValueError:  # nothing that the bridge reads needs the patient parser, but what else stands there may
-        value = parse(text)
+    except ValueError:  # a number that no float holds, in a field that nothing reads: it is shown as text
+        value = orjson.loads(orjson.dumps(parse(text), default=str))
     return value if is_object(value) else {}
 
 

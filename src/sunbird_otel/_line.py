@@ -11,10 +11,11 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
+from msgspec import UNSET
 
 from sunbird_otel._context import Context
 from sunbird_otel._decode import EARLIEST_ETS_MS, LATEST_ETS_MS, is_eid, nanoseconds
-from sunbird_otel._envelope import UNUSUAL, read_any, read_known
+from sunbird_otel._envelope import UNUSUAL, read
 from sunbird_otel._event import Event
 from sunbird_otel._json import is_array, is_object
 
@@ -36,17 +37,9 @@ _HEAD: Final = re.compile(
     + rb')*"ets": ?([0-9]{13}(?:\.0)?|[0-9]+(?:\.[0-9]+)?[Ee]\+?[0-9]+) ?[,}]'
 )
 
-_AROUND: Final = 2
-"""Levels of an event around its edata, and around the fields of its context."""
-
 _MOST_CONTEXTS: Final = 4_096
 _LONGEST_CONTEXT: Final = 4_096
 """Contexts that are kept in one generation, and bytes of the longest: about 20 MB in all."""
-
-_STRANGE: Final = 64
-"""Events that are taken to hold fields that nobody knows after one that did."""
-
-_NO_TAGS: Final = (b"", b"[]")
 
 
 def time_of(line: bytes) -> int:
@@ -77,14 +70,19 @@ class LineReader:
         self._deepest = limits.nesting_depth
         self._contexts: dict[bytes, Context] = {}
         self._older: dict[bytes, Context] = {}
-        self._strange = 0
 
     def event(self, line: bytes) -> Event | None:  # noqa: C901, PLR0911, PLR0912 - one look after the other, no calls
         """Return the event on ``line`` if all that the bridge reads of it is in normal form; otherwise None."""
         if len(line) > self._longest:
             return None
-        envelope = self._envelope(line)
-        if envelope is None:
+        # An event with few brackets cannot be deep.
+        if line.count(_OBJECT) + line.count(_ARRAY) > self._deepest:
+            return None
+        try:
+            if not line.isascii():
+                line.decode()
+            envelope = read(line)
+        except UNUSUAL:
             return None
         eid: str = envelope.eid
         mid: str = envelope.mid
@@ -103,13 +101,8 @@ class LineReader:
             context = self._context(text)
             if context is None:
                 return None
-        text = bytes(envelope.edata)
-        if text.count(_OBJECT) + text.count(_ARRAY) > self._deepest - _AROUND:
-            return None
         try:
-            edata = orjson.loads(text)
-            text = bytes(envelope.tags)
-            tags = None if text in _NO_TAGS else orjson.loads(text)
+            edata = orjson.loads(bytes(envelope.edata))
         except ValueError:
             return None
         if not is_object(edata):
@@ -122,28 +115,11 @@ class LineReader:
             return None
         actor = envelope.actor
         obj = envelope.object
-        if obj is not None and not _has_texts(obj):
+        if obj is UNSET:
+            obj = None
+        elif not _has_texts(obj):
             return None
-        return Event(eid, mid, nanoseconds(ets), context, actor.id, actor.type, obj, edata, tags, line)
-
-    def _envelope(self, line: bytes) -> Any:
-        if not self._strange:
-            try:
-                return read_known(line)
-            except UNUSUAL:
-                pass
-        else:
-            self._strange -= 1
-        # A field that nobody knows may be of any depth; nothing but counting tells.
-        if line.count(_OBJECT) + line.count(_ARRAY) > self._deepest:
-            return None
-        try:
-            envelope = read_any(line)
-        except UNUSUAL:
-            return None
-        if not self._strange:
-            self._strange = _STRANGE
-        return envelope
+        return Event(eid, mid, nanoseconds(ets), context, actor.id, actor.type, obj, edata, envelope.tags, line)
 
     def _context(self, text: bytes) -> Context | None:
         """Return the context that ``text`` is, and know it from now on; None when it is not in normal form."""
@@ -153,7 +129,7 @@ class LineReader:
                 value = orjson.loads(text)
             except ValueError:
                 return None
-            if text.count(_OBJECT) + text.count(_ARRAY) > self._deepest - _AROUND or not _is_normal(value):
+            if not _is_normal(value):
                 return None
             context = Context(value)
             if len(text) > _LONGEST_CONTEXT:

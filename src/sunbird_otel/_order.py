@@ -11,8 +11,7 @@ from collections import OrderedDict
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-import orjson
-
+from sunbird_otel._event import body_of
 from sunbird_otel._json import canonical
 
 if TYPE_CHECKING:
@@ -146,7 +145,7 @@ class Sequencer:
         if texts is None:
             return False
         payload = late.payload
-        if any(canonical(orjson.loads(text)) == payload for text in texts):
+        if any(text == late.text or canonical(body_of(text)) == payload for text in texts):
             return True
         late.twin = len(texts)
         return False
@@ -158,13 +157,16 @@ class Sequencer:
 
     def _release(self) -> list[Entry]:
         buffer = self._buffer
-        released: list[Entry] = []
         if self._is_heap:
-            time_ns = buffer[0][0]
+            entry = heappop(buffer)
+            time_ns = entry[0]
+            released = [entry]
             while buffer and buffer[0][0] == time_ns:
                 released.append(heappop(buffer))
         else:
-            time_ns = buffer[-1][0]
+            entry = buffer.pop()
+            time_ns = entry[0]
+            released = [entry]
             while buffer and buffer[-1][0] == time_ns:
                 released.append(buffer.pop())
         for entry in released:
@@ -190,6 +192,11 @@ def distinct(events: list[Event]) -> Distinct:
     kept: list[Event] = []
     copies: list[Event] = []
     for same in by_name.values():
+        first = same[0]
+        if all(event.text == first.text for event in same):  # as most are that a client has sent again
+            kept.append(first)
+            copies += same[1:]
+            continue
         same.sort(key=_by_content)
         twins = 0
         for number, event in enumerate(same):
