@@ -14,8 +14,8 @@ from events import PORTAL, content
 from otlp_receivers import GrpcReceiver
 
 from sunbird_otel import names
-from sunbird_otel._fields import cut
 from sunbird_otel._limits import Limits
+from sunbird_otel._values import cut
 from sunbird_otel.sinks.otlp.encode import ProtobufForm
 
 if TYPE_CHECKING:

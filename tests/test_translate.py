@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sunbird_otel import names
-from sunbird_otel._fields import attribute_value, route
+from sunbird_otel._fields import route
 from sunbird_otel._signals import Attributes, Resource, SpanKind, StatusCode
+from sunbird_otel._values import attribute_value
 
 T0_NS = T0 * 1_000_000
 RID = "6f0b2f6e-1111-4222-8333-0123456789ab"

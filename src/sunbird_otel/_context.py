@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from mypy_extensions import mypyc_attr
+
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
 
+@mypyc_attr(acyclic=True)
 class Context:
     """One ``context`` in normal form, with what follows from it alone.
 
     Many events have equal contexts, and one instance serves them all (see :class:`sunbird_otel._line.LineReader`); so
     what is worked out from a context is kept here. ``value`` is the JSON object; the other fields are texts, empty when
-    absent. ``lane`` and ``producer`` are keys of lanes (see :func:`sunbird_otel._flow.lane_key`). ``session_ids`` and
-    ``written`` are for those who read and write contexts, and are None until they have; an instance serves one
-    pipeline.
+    absent. ``lane`` and ``producer`` are keys of lanes (see :func:`sunbird_otel._flow.lane_key`). ``session_ids``,
+    ``marks``, ``resource`` and ``written`` are for those who look at contexts by the rules, or write them, and are None
+    until they have; an instance serves one pipeline.
     """
 
     __slots__ = (
@@ -24,10 +27,12 @@ class Context:
         "did",
         "env",
         "lane",
+        "marks",
         "pdata_id",
         "pdata_pid",
         "pdata_ver",
         "producer",
+        "resource",
         "session_ids",
         "sid",
         "value",
@@ -53,6 +58,8 @@ class Context:
         elif self.sid:
             self.lane = ("sid", self.sid, self.channel, self.pdata_id)
         self.session_ids: tuple[str, ...] | None = None
+        self.marks: frozenset[str] | None = None
+        self.resource: Any = None
         self.written: Any = None
 
 

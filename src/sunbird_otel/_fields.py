@@ -6,19 +6,20 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sunbird_otel import names
-from sunbird_otel._json import INT64, dumps, integers, is_array, is_empty, is_number, is_object
+from sunbird_otel._json import dumps, is_array, is_empty, is_number, is_object
 from sunbird_otel._measure import moments
+from sunbird_otel._paths import is_uuid
+from sunbird_otel._values import put
 
 if TYPE_CHECKING:
     from sunbird_otel._context import Context
     from sunbird_otel._event import Event
-    from sunbird_otel._signals import Attributes, AttributeValue
+    from sunbird_otel._signals import Attributes
 
 _SERVER_ERROR: Final = 500
 _ID_DIGITS: Final = 4
 _ID_LENGTH: Final = 40
 _METHOD: Final = re.compile(r"[A-Za-z]{1,20}")
-_UUID: Final = re.compile(r"(?i)[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}")
 _CDATA_KEYS: Final = {"playsession": names.PLAY_SESSION, "contentsession": names.CONTENT_SESSION}
 _PIPELINE_LOG: Final = "telemetry_audit"
 
@@ -45,124 +46,54 @@ _TABLES: Final = {eid: _Table(paths) for eid, paths in names.EDATA.items()}
 _NO_TABLE: Final = _Table({})
 
 
-def attribute_value(value: Any) -> AttributeValue | None:  # noqa: PLR0911 - one answer a type
-    """Return ``value`` as an attribute can carry it; ``None`` for what says nothing (null, empty text, list, object).
-
-    Scalars keep their type, lists of scalars of one type are arrays, anything deeper is one JSON text.
-    """
-    if isinstance(value, str):
-        return value or None
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) < INT64 else value
-    if isinstance(value, int):
-        return value if -INT64 <= value < INT64 else float(value)
-    if not value:
-        return None
-    if is_array(value):
-        parts: list[Any] = integers(value)
-        kinds: set[object] = {type(part) for part in parts}
-        if kinds in ({str}, {bool}, {float}):
-            return parts
-        if kinds == {int} and all(-INT64 <= part < INT64 for part in parts):
-            return parts
-        if kinds == {int, float}:
-            return [float(part) for part in parts]
-    return dumps(value)
-
-
-def _put(attributes: Attributes, key: str, value: Any) -> None:
-    if type(value) is str:  # most are
-        if value:
-            attributes[key] = value
-        return
-    if value is None:
-        return
-    converted = attribute_value(value)
-    if converted is not None:
-        attributes[key] = converted
-
-
-def cut(attributes: Attributes, most: int) -> None:
-    """Cut texts and lists of more than ``most`` bytes, and say of which attributes."""
-    truncated: list[str] = []
-    for key, value in attributes.items():
-        if isinstance(value, str):
-            shorter: AttributeValue = _beginning(value, most)
-        elif isinstance(value, list):
-            shorter = _first(value, most)
-        else:
-            continue
-        if shorter is not value:
-            attributes[key] = shorter
-            truncated.append(key)
-    if truncated:
-        known = attributes.get(names.TRUNCATED)
-        attributes[names.TRUNCATED] = sorted({*truncated, *(map(str, known) if isinstance(known, list) else ())})
-
-
-def _beginning(text: str, most: int) -> str:
-    if len(text) <= most // 4:
-        return text
-    data = text.encode("utf-8", "replace")
-    return data[:most].decode("utf-8", "ignore") if len(data) > most else text
-
-
-def _first(parts: list[Any], most: int) -> list[Any]:
-    """Return those of ``parts`` that ``most`` bytes hold, from the first; a text alone that is longer is cut."""
-    left = most
-    for number, part in enumerate(parts):
-        left -= len(part.encode("utf-8", "replace")) if isinstance(part, str) else _NUMBER_BYTES
-        if left < 0:
-            return parts[:number] or [_beginning(part, most) if isinstance(part, str) else part]
-    return parts
-
-
-_NUMBER_BYTES: Final = 8
-
-
 def context_attributes(attributes: Attributes, event: Event, beside: Event | None = None) -> None:
     """Add who and where; with ``beside`` only what differs from that event, since the span around says the rest."""
     if beside is None:
         place_attributes(attributes, event.context)
-        _put(attributes, names.USER_ID, event.actor_id)
-        _put(attributes, names.ACTOR_TYPE, event.actor_type)
-        if event.tags:
-            _put(attributes, names.TAGS, event.tags)
+        who_attributes(attributes, event)
         return
     if event.context is not beside.context:
         _other_place(attributes, event.context, beside.context)
     if event.actor_id != beside.actor_id:
-        _put(attributes, names.USER_ID, event.actor_id)
+        put(attributes, names.USER_ID, event.actor_id)
     if event.actor_type != beside.actor_type:
-        _put(attributes, names.ACTOR_TYPE, event.actor_type)
+        put(attributes, names.ACTOR_TYPE, event.actor_type)
     if event.tags and event.tags != beside.tags:
-        _put(attributes, names.TAGS, event.tags)
+        put(attributes, names.TAGS, event.tags)
+
+
+def who_attributes(attributes: Attributes, event: Event) -> None:
+    """Add who acts, and the tags."""
+    if event.actor_id:
+        attributes[names.USER_ID] = event.actor_id
+    if event.actor_type:
+        attributes[names.ACTOR_TYPE] = event.actor_type
+    if event.tags:
+        put(attributes, names.TAGS, event.tags)
 
 
 def place_attributes(attributes: Attributes, context: Context) -> None:
     """Add what a context says, but for the producer, which is the resource."""
-    _put(attributes, names.SESSION_ID, context.sid)
-    _put(attributes, names.DEVICE_ID, context.did)
-    _put(attributes, names.CHANNEL, context.channel)
-    _put(attributes, names.ENV, context.env)
-    _put(attributes, names.PDATA_PID, context.pdata_pid)
+    put(attributes, names.SESSION_ID, context.sid)
+    put(attributes, names.DEVICE_ID, context.did)
+    put(attributes, names.CHANNEL, context.channel)
+    put(attributes, names.ENV, context.env)
+    put(attributes, names.PDATA_PID, context.pdata_pid)
     if context.cdata:
         _correlations(attributes, context)
 
 
 def _other_place(attributes: Attributes, context: Context, beside: Context) -> None:
     if context.sid != beside.sid:
-        _put(attributes, names.SESSION_ID, context.sid)
+        put(attributes, names.SESSION_ID, context.sid)
     if context.did != beside.did:
-        _put(attributes, names.DEVICE_ID, context.did)
+        put(attributes, names.DEVICE_ID, context.did)
     if context.channel != beside.channel:
-        _put(attributes, names.CHANNEL, context.channel)
+        put(attributes, names.CHANNEL, context.channel)
     if context.env != beside.env:
-        _put(attributes, names.ENV, context.env)
+        put(attributes, names.ENV, context.env)
     if context.pdata_pid != beside.pdata_pid:
-        _put(attributes, names.PDATA_PID, context.pdata_pid)
+        put(attributes, names.PDATA_PID, context.pdata_pid)
     if context.cdata and context.cdata != beside.cdata:
         _correlations(attributes, context)
 
@@ -179,13 +110,13 @@ def object_attributes(attributes: Attributes, event: Event) -> None:
     """Add the object and its place in the content hierarchy."""
     obj = event.object
     if obj:
-        _put(attributes, names.OBJECT_ID, obj.get("id"))
-        _put(attributes, names.OBJECT_TYPE, obj.get("type"))
-        _put(attributes, names.OBJECT_VERSION, obj.get("ver") or obj.get("version"))
+        put(attributes, names.OBJECT_ID, obj.get("id"))
+        put(attributes, names.OBJECT_TYPE, obj.get("type"))
+        put(attributes, names.OBJECT_VERSION, obj.get("ver") or obj.get("version"))
     rollup = obj.get("rollup") or event.context.value.get("rollup")
     if rollup and is_object(rollup):
         for level, key in _ROLLUP:
-            _put(attributes, key, rollup.get(level))
+            put(attributes, key, rollup.get(level))
 
 
 _ROLLUP: Final = tuple((f"l{level}", key) for level, key in enumerate(names.ROLLUP, 1))
@@ -199,14 +130,14 @@ def edata_attributes(attributes: Attributes, edata: dict[str, Any], eid: str) ->
         fields = edata.get(outer)
         if is_object(fields):
             for name, key in inner.items():
-                _put(attributes, key, fields.get(name))
+                put(attributes, key, fields.get(name))
     for field, key in table.direct.items():
         value = edata.get(field)
         if type(value) is str:
             if value:
                 attributes[key] = value
         elif value is not None and not (table.nested and table.has_all_of(field, value)):
-            _put(attributes, key, value)
+            put(attributes, key, value)
     return {
         field: value
         for field, value in edata.items()
@@ -240,16 +171,16 @@ def event_attributes(attributes: Attributes, event: Event, violations: tuple[str
         items = event.edata.get("items")
         if is_array(items):
             ids = [item["id"] for item in items if is_object(item) and isinstance(item.get("id"), str)]
-            _put(attributes, names.SHARE_ITEM_IDS, ids)
+            put(attributes, names.SHARE_ITEM_IDS, ids)
 
 
 def open_attributes(attributes: Attributes, event: Event, *, is_job: bool) -> None:
     """Add what the opening event of a flow says."""
     agent = event.edata.get("uaspec")
     if is_object(agent):
-        _put(attributes, names.USER_AGENT, agent.get("raw"))
+        put(attributes, names.USER_AGENT, agent.get("raw"))
     if is_job:
-        _put(attributes, names.JOB_NAME, event.context.pdata_pid)
+        put(attributes, names.JOB_NAME, event.context.pdata_pid)
     _put_edata(attributes, event.edata, event.eid)
 
 
@@ -292,26 +223,45 @@ def request_attributes(attributes: Attributes, event: Event, request_id: str) ->
     fields = event.params
     name = _method_and_url(attributes, fields)
     status = fields.get("status")
-    code = _status_code(status)
+    code = 0 if status is None else _status_code(status)
     if code:
         attributes[names.HTTP_STATUS] = code
     else:
-        _put(attributes, names.REQUEST_STATUS, status)
+        put(attributes, names.REQUEST_STATUS, status)
     size = fields.get("size")
     if is_number(size):
         attributes[names.HTTP_BODY_SIZE] = int(size)
     rid = fields.get("rid")
-    _put(attributes, names.REQUEST_ID, request_id)
-    if isinstance(rid, str) and rid != request_id:
-        _put(attributes, names.REQUEST_API, rid)
+    if request_id:
+        attributes[names.REQUEST_ID] = request_id
+    if type(rid) is str and rid != request_id:
+        attributes[names.REQUEST_API] = rid
     for field, key in _REQUEST_FIELDS:
-        _put(attributes, key, fields.get(field))
-    own: dict[str, Any] = {field: fields[field] for field in _OWN_REQUEST_FIELDS if field in fields}
-    _put_edata(attributes, own, event.eid)
-    rest = {f: value for f, value in fields.items() if f not in _READ_REQUEST_FIELDS and not is_empty(value)}
-    if rest:
-        attributes[names.REQUEST_PARAMS] = dumps(rest)
+        value = fields.get(field)
+        if value is not None:
+            put(attributes, key, value)
+    _put_own(attributes, fields, event.eid)
+    if not fields.keys() <= _READ_REQUEST_FIELDS:
+        rest = {f: value for f, value in fields.items() if f not in _READ_REQUEST_FIELDS and not is_empty(value)}
+        if rest:
+            attributes[names.REQUEST_PARAMS] = dumps(rest)
     return name, code >= _SERVER_ERROR
+
+
+def _put_own(attributes: Attributes, fields: dict[str, Any], eid: str) -> None:
+    """Add what the event says beside the request."""
+    table = _TABLES.get(eid, _NO_TABLE).direct
+    other: dict[str, Any] = {}
+    for field in _OWN_REQUEST_FIELDS:
+        value = fields.get(field)
+        if value is not None and value != "":
+            key = table.get(field)
+            if key is not None:
+                put(attributes, key, value)
+            elif not is_empty(value):
+                other[field] = value
+    if other:
+        attributes[names.EDATA_OTHER] = dumps(other)
 
 
 def _method_and_url(attributes: Attributes, fields: dict[str, Any]) -> str:
@@ -370,21 +320,29 @@ def route(path: str) -> str:
 
 
 def _is_id(segment: str) -> bool:
-    if segment.isdigit() or len(segment) > _ID_LENGTH or _UUID.fullmatch(segment):
+    if len(segment) < _ID_DIGITS or segment.isalpha():
+        return segment.isdigit() or len(segment) > _ID_LENGTH
+    if len(segment) > _ID_LENGTH or segment.isdigit() or is_uuid(segment):
         return True
-    return sum(1 for char in segment if char.isdigit()) >= _ID_DIGITS
+    digits = 0
+    for char in segment:
+        if char.isdigit():
+            digits += 1
+            if digits >= _ID_DIGITS:
+                return True
+    return False
 
 
 def metric_attributes(event: Event) -> Attributes:
     """Return what all points of a METRICS event share."""
     attributes: Attributes = {}
-    _put(attributes, names.METRIC_SYSTEM, event.edata.get("system"))
-    _put(attributes, names.METRIC_SUBSYSTEM, event.edata.get("subsystem"))
+    put(attributes, names.METRIC_SYSTEM, event.edata.get("system"))
+    put(attributes, names.METRIC_SUBSYSTEM, event.edata.get("subsystem"))
     # What tells series apart, and no more: a user or a session would make a series of each measurement.
-    _put(attributes, names.CHANNEL, event.context.channel)
-    _put(attributes, names.ENV, event.context.env)
-    _put(attributes, names.PDATA_PID, event.context.pdata_pid)
-    _put(attributes, names.DEVICE_ID, event.context.did)
+    put(attributes, names.CHANNEL, event.context.channel)
+    put(attributes, names.ENV, event.context.env)
+    put(attributes, names.PDATA_PID, event.context.pdata_pid)
+    put(attributes, names.DEVICE_ID, event.context.did)
     named = {"system", "subsystem", "metrics"}
     other: dict[str, Any] = {
         field: value

@@ -22,6 +22,10 @@ S = TypeVar("S")
 class Form(Generic[S]):
     """Writes signals of the type ``S``. Times are nanoseconds since 1970."""
 
+    def block(self, attributes: Attributes) -> Any:
+        """Return attributes that many spans begin with, for :meth:`span` of the same form."""
+        raise NotImplementedError
+
     def event(self, name: str, time_ns: int, attributes: Attributes) -> Any:
         """Return a span event, for :meth:`span` of the same form; it may be held for long."""
         raise NotImplementedError
@@ -36,6 +40,7 @@ class Form(Generic[S]):
         start_ns: int,
         end_ns: int,
         resource: Resource,
+        blocks: Sequence[Any],
         attributes: Attributes,
         events: Sequence[Any],
         links: Sequence[Link],
@@ -43,7 +48,10 @@ class Form(Generic[S]):
         status_message: str,
         synthetic: bool,  # noqa: FBT001
     ) -> S:
-        """Return a span; the arguments are the fields of :class:`sunbird_otel.Span`."""
+        """Return a span; the arguments are the fields of :class:`sunbird_otel.Span`.
+
+        Its attributes are those of ``blocks``, then ``attributes``.
+        """
         raise NotImplementedError
 
     def point(self, point: MetricPoint) -> S:
@@ -53,6 +61,10 @@ class Form(Generic[S]):
 
 class Records(Form[Signal]):
     """Writes records, for who wants to look at the signals."""
+
+    def block(self, attributes: Attributes) -> Attributes:
+        """Return the attributes themselves."""
+        return attributes
 
     def event(self, name: str, time_ns: int, attributes: Attributes) -> SpanEvent:
         """Return a record."""
@@ -68,6 +80,7 @@ class Records(Form[Signal]):
         start_ns: int,
         end_ns: int,
         resource: Resource,
+        blocks: Sequence[Any],
         attributes: Attributes,
         events: Sequence[Any],
         links: Sequence[Link],
@@ -76,6 +89,10 @@ class Records(Form[Signal]):
         synthetic: bool,  # noqa: FBT001 - as above
     ) -> Signal:
         """Return a record."""
+        said: Attributes = {}
+        for block in blocks:
+            said.update(block)
+        said.update(attributes)
         return Span(
             trace_id=trace_id,
             span_id=span_id,
@@ -85,7 +102,7 @@ class Records(Form[Signal]):
             start_ns=start_ns,
             end_ns=end_ns,
             resource=resource,
-            attributes=attributes,
+            attributes=said,
             events=list(events),
             links=list(links),
             status=status,

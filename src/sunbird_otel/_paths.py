@@ -75,9 +75,12 @@ class Readers:
     def __init__(self, paths: Iterable[str]) -> None:
         """Keep ``paths`` in their order, each once."""
         self._steps: list[tuple[dict[str, int] | None, Getter | None]] = []
+        self.of_context = True
+        """Whether all paths are of the event's context, so that events with one context say the same."""
         types: dict[str, int] = {}
         for path in dict.fromkeys(paths):
             head, _, type_ = path.partition(".")
+            self.of_context &= head in {"cdata", "context"}
             if head == "cdata":
                 if not types:
                     self._steps.append((types, None))

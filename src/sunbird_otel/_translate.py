@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final, Generic
+from typing import TYPE_CHECKING, Any, Final, Generic
 
 from sunbird_otel import names
 from sunbird_otel._fields import (
     close_attributes,
     context_attributes,
-    cut,
     error_text,
     event_attributes,
     event_name,
     metric_attributes,
     object_attributes,
     open_attributes,
+    place_attributes,
     request_attributes,
+    who_attributes,
 )
-from sunbird_otel._flow import Flow, FlowClosed, FlowLink, FlowSegment, Inside, Lone, Measured, Outcome
+from sunbird_otel._flow import Answered, Flow, FlowClosed, FlowLink, FlowSegment, Inside, Lone, Measured, Outcome
 from sunbird_otel._form import Form, S
 from sunbird_otel._ids import span_of
 from sunbird_otel._measure import measurements
 from sunbird_otel._pairing import read
 from sunbird_otel._signals import Attributes, Link, MetricPoint, Resource, SpanKind, StatusCode
+from sunbird_otel._values import cut
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +65,7 @@ class Translator(Generic[S]):
         self._attribute_bytes = attribute_bytes
         self._keep_events = keep_events
         self._resources: dict[str, dict[str, Resource]] = {}
+        self._heads: dict[str, dict[str, Any]] = {}
 
     def inside(self, flow: Flow, event: Event, violations: tuple[str, ...] = ()) -> Inside:
         """Return ``event`` as ``flow`` is to hold it."""
@@ -77,9 +80,11 @@ class Translator(Generic[S]):
             event if self._keep_events else None,
         )
 
-    def write(self, outcome: FlowClosed | FlowSegment | Lone | Measured, signals: list[S]) -> None:
+    def write(self, outcome: FlowClosed | Answered | FlowSegment | Lone | Measured, signals: list[S]) -> None:
         """Add the signals that ``outcome`` becomes."""
-        if isinstance(outcome, FlowClosed):
+        if isinstance(outcome, Answered):
+            signals.append(self._answered_span(outcome))
+        elif isinstance(outcome, FlowClosed):
             signals.append(self._flow_span(outcome.flow))
         elif isinstance(outcome, Lone):
             signals.append(self._lone_span(outcome))
@@ -91,19 +96,83 @@ class Translator(Generic[S]):
             signals.extend(points)
 
     def _resource(self, event: Event) -> Resource:
-        versions = self._resources.get(event.context.pdata_id)
-        known = versions.get(event.context.pdata_ver) if versions is not None else None
+        context = event.context
+        resource: Resource | None = context.resource
+        if resource is None:
+            resource = context.resource = self._known_resource(context.pdata_id, context.pdata_ver)
+        return resource
+
+    def _known_resource(self, name: str, version: str) -> Resource:
+        versions = self._resources.get(name)
+        known = versions.get(version) if versions is not None else None
         if known is None:
-            known = Resource(event.context.pdata_id, event.context.pdata_ver)
+            known = Resource(name, version)
             if len(self._resources) > _MOST_PRODUCERS or (versions is not None and len(versions) > _MOST_PRODUCERS):
                 self._resources.clear()
-            self._resources.setdefault(event.context.pdata_id, {})[event.context.pdata_ver] = known
+            self._resources.setdefault(name, {})[version] = known
         return known
 
     def _fit(self, attributes: Attributes, event: Event) -> None:
         # No value is longer than the event that it stands in.
         if event.size > self._attribute_bytes:
             cut(attributes, self._attribute_bytes)
+
+    def _beginning(self, event: Event, kind: str, workflow: str, attributes: Attributes) -> list[Any]:
+        """Return how a span of ``event`` begins, as blocks, and add to ``attributes`` what is not in them.
+
+        Args:
+            event: Tells who and where.
+            kind: That of a flow which has ended; empty for an event that stands alone.
+            workflow: What it belongs to, or empty.
+            attributes: Those that follow.
+        """
+        heads = self._heads.get(kind)
+        head = heads.get(workflow) if heads is not None else None
+        if head is None:
+            said: Attributes = {names.FLOW_TYPE: kind} if kind else {}
+            if workflow:
+                said[names.WORKFLOW] = workflow
+            said[names.FLOW_END_REASON] = "end" if kind else "instant"
+            head = self._heads.setdefault(kind, {})[workflow] = self._form.block(said)
+        if event.size > self._attribute_bytes:
+            context_attributes(attributes, event)
+            return [head]
+        context = event.context
+        if context.written is None:
+            place: Attributes = {}
+            place_attributes(place, context)
+            context.written = self._form.block(place)
+        who_attributes(attributes, event)
+        return [head, context.written] if context.written else [head]
+
+    def _answered_span(self, request: Answered) -> S:
+        event = request.event
+        attributes: Attributes = {}
+        blocks = self._beginning(event, request.rule.kind, request.workflow, attributes)
+        attributes[names.MID] = event.mid
+        object_attributes(attributes, event)
+        name, failed = request_attributes(attributes, event, request.request_id)
+        if event.late:
+            attributes[names.LATE] = True
+        self._fit(attributes, event)
+        self._tally.spans += 1
+        return self._form.span(
+            request.trace_id,
+            request.span_id,
+            b"",
+            name,
+            SpanKind.SERVER,
+            request.start_ns,
+            request.end_ns,
+            self._resource(event),
+            blocks,
+            attributes,
+            (),
+            _links(request.links) if request.links else (),
+            StatusCode.ERROR if failed else StatusCode.UNSET,
+            "",
+            False,  # noqa: FBT003 - by place, as everything here
+        )
 
     def _flow_span(self, flow: Flow) -> S:
         opener, rule, closer = flow.opener, flow.rule, flow.closer
@@ -146,6 +215,7 @@ class Translator(Generic[S]):
             flow.start_ns,
             flow.end_ns,
             self._resource(opener),
+            (),
             attributes,
             _written(inside),
             _links(_around(flow) if flow.parent is not None else flow.links),
@@ -179,6 +249,7 @@ class Translator(Generic[S]):
             flow.start_ns,
             flow.start_ns + 1,
             self._resource(opener),
+            (),
             attributes,
             (),
             (),
@@ -205,6 +276,7 @@ class Translator(Generic[S]):
             events[0].time_ns,
             max(events[-1].time_ns, events[0].time_ns + 1),
             self._resource(flow.opener),
+            (),
             attributes,
             [one.written for one in events],
             () if in_place else _links([flow.reference().typed("flow")]),
@@ -215,9 +287,8 @@ class Translator(Generic[S]):
 
     def _lone_span(self, lone: Lone) -> S:
         event = lone.event
-        attributes: Attributes = {names.WORKFLOW: lone.workflow} if lone.workflow else {}
-        attributes[names.FLOW_END_REASON] = "instant"
-        context_attributes(attributes, event)
+        attributes: Attributes = {}
+        blocks = self._beginning(event, "", lone.workflow, attributes)
         event_attributes(attributes, event, lone.violations)
         self._fit(attributes, event)
         failed = event.eid == "ERROR"
@@ -231,9 +302,10 @@ class Translator(Generic[S]):
             event.ets_ns,
             event.ets_ns + 1,
             self._resource(event),
+            blocks,
             attributes,
             (),
-            _links(lone.links),
+            _links(lone.links) if lone.links else (),
             StatusCode.ERROR if failed else StatusCode.UNSET,
             error_text(event) if failed else "",
             False,  # noqa: FBT003 - as above

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard, cast
 
 from opentelemetry.sdk.trace import Event
 
-from sunbird_otel._fields import cut as cut_texts
 from sunbird_otel._json import is_array
 from sunbird_otel._limits import SPAN_BYTES, SPAN_EVENTS, Limits
+from sunbird_otel._values import cut as cut_texts
 from sunbird_otel.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from sunbird_otel import names
 from sunbird_otel._signals import SpanKind, StatusCode
 from sunbird_otel._version import __version__
 from sunbird_otel.sinks.otlp.text import utf8
-from sunbird_otel.sinks.otlp.written import SAMPLED, Gauge, Written, WrittenForm, resource_attributes
+from sunbird_otel.sinks.otlp.written import SAMPLED, Gauge, Key, Written, WrittenForm, resource_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,11 +62,11 @@ def _long_varint(number: int) -> bytes:
     return bytes(parts)
 
 
-_VARINTS: Final = [_long_varint(number) for number in range(4096)]
+_VARINTS: Final = [_long_varint(number) for number in range(16384)]
 
 
 def _varint(number: int) -> bytes:
-    return _VARINTS[number] if number < 4096 else _long_varint(number)  # noqa: PLR2004 - what stands above
+    return _VARINTS[number] if number < 16384 else _long_varint(number)  # noqa: PLR2004 - what stands above
 
 
 def _tag(message: type[Message], field: str) -> bytes:
@@ -125,11 +125,11 @@ _RESOURCE_ATTRIBUTES: Final = _tag(ResourceMessage, "attributes")
 _SCOPE: Final = InstrumentationScope(name=names.SCOPE, version=__version__).SerializeToString()
 
 _fixed64: Final = struct.Struct("<Q").pack
+_times: Final = struct.Struct(f"<Q{len(_SPAN_END)}sQ").pack
 _double: Final = struct.Struct("<d").pack
 
-# What stands between key and text of an attribute with a text of so many bytes.
-_TEXT_HEADS: Final = [_VALUE + _varint(2 + size) + _STRING + _varint(size) for size in range(126)]
-_SHORT: Final = len(_TEXT_HEADS)
+_SHORT: Final = 256
+"""Texts of fewer bytes begin as one of their length did before."""
 
 
 class ProtobufForm(WrittenForm):
@@ -141,11 +141,15 @@ class ProtobufForm(WrittenForm):
         self._names: dict[str, bytes] = {}
         self._resources: dict[Resource, bytes] = {}
 
+    def block(self, attributes: Attributes) -> bytes:
+        """Return attributes of a span, each as it stands there."""
+        return b"".join(self._pairs(attributes, _SPAN_ATTRIBUTES))
+
     def event(self, name: str, time_ns: int, attributes: Attributes) -> bytes:
         """Return an event, with its length before it."""
-        body = _EVENT_TIME + _fixed64(time_ns) + self._name(_EVENT_NAME, name)
+        body = _EVENT_TIME + _fixed64(time_ns) + _EVENT_NAME + self._name(name)
         if attributes:
-            body += _EVENT_ATTRIBUTES + _EVENT_ATTRIBUTES.join(self._pairs(attributes))
+            body += b"".join(self._pairs(attributes, _EVENT_ATTRIBUTES))
         return _varint(len(body)) + body
 
     def span(  # noqa: PLR0917 - by place, since it is called for nearly every event
@@ -158,6 +162,7 @@ class ProtobufForm(WrittenForm):
         start_ns: int,
         end_ns: int,
         resource: Resource,
+        blocks: Sequence[Any],
         attributes: Attributes,
         events: Sequence[Any],
         links: Sequence[Link],
@@ -172,15 +177,14 @@ class ProtobufForm(WrittenForm):
             _SPAN_ID,
             span_id,
             _SPAN_PARENT + parent_span_id if parent_span_id else b"",
-            self._name(_SPAN_NAME, name),
+            _SPAN_NAME,
+            self._name(name),
             _SPAN_KINDS[kind],
-            _fixed64(start_ns),
-            _SPAN_END,
-            _fixed64(end_ns),
+            _times(start_ns, _SPAN_END, end_ns),
         ]
+        parts += blocks
         if attributes:
-            parts.append(_SPAN_ATTRIBUTES)
-            parts.append(_SPAN_ATTRIBUTES.join(self._pairs(attributes)))
+            parts += self._pairs(attributes, _SPAN_ATTRIBUTES)
         if events:
             parts.append(_SPAN_EVENTS)
             parts.append(_SPAN_EVENTS.join(events))
@@ -203,7 +207,7 @@ class ProtobufForm(WrittenForm):
         else:
             body += _POINT_DOUBLE + _double(point.value)
         if point.attributes:
-            body += _POINT_ATTRIBUTES + _POINT_ATTRIBUTES.join(self._pairs(point.attributes))
+            body += b"".join(self._pairs(point.attributes, _POINT_ATTRIBUTES))
         return Written(point.resource, _sized(body), 1, (point.name, point.description, point.unit))
 
     def traces(self, spans: Mapping[Resource, Sequence[bytes]]) -> bytes:
@@ -241,36 +245,41 @@ class ProtobufForm(WrittenForm):
     def _resource(self, resource: Resource) -> bytes:
         known = self._resources.get(resource)
         if known is None:
-            pairs = self._pairs(resource_attributes(resource))
-            known = _RESOURCE + _sized(_RESOURCE_ATTRIBUTES + _RESOURCE_ATTRIBUTES.join(pairs))
+            known = _RESOURCE + _sized(b"".join(self._pairs(resource_attributes(resource), _RESOURCE_ATTRIBUTES)))
             if len(self._resources) < _MOST_NAMES:
                 self._resources[resource] = known
         return known
 
-    def _name(self, tag: bytes, name: str) -> bytes:
+    def _name(self, name: str) -> bytes:
         known = self._names.get(name)
         if known is None:
             known = _sized(utf8(name))
             if len(self._names) < _MOST_NAMES:
                 self._names[name] = known
-        return tag + known
+        return known
 
     def _link(self, link: Link) -> bytes:
-        pairs = self._pairs(link.attributes)
-        attributes = _LINK_ATTRIBUTES + _LINK_ATTRIBUTES.join(pairs) if pairs else b""
+        attributes = b"".join(self._pairs(link.attributes, _LINK_ATTRIBUTES))
         return _sized(_LINK_TRACE + link.trace_id + _LINK_SPAN + link.span_id + attributes + _LINK_FLAGS)
 
     def _key(self, key: str) -> bytes:
         return _KEY + _sized(utf8(key))
 
     def _pair(self, prefix: bytes, value: AttributeValue) -> bytes:
-        if isinstance(value, str):
-            text = utf8(value)
-            size = len(text)
-            if size < _SHORT:
-                head = _TEXT_HEADS[size]
-                return _varint(len(prefix) + len(head) + size) + prefix + head + text
         return _sized(prefix + _VALUE + _sized(_any_value(value)))
+
+    def _text(self, key: Key, value: str, parts: list[bytes]) -> None:
+        text = utf8(value)
+        size = len(text)
+        head = key.heads.get(size)
+        if head is None:
+            inner = _STRING + _varint(size)
+            head = key.prefix + _VALUE + _varint(len(inner) + size) + inner
+            head = _varint(len(head) + size) + head
+            if size < _SHORT:
+                key.heads[size] = head
+        parts.append(head)
+        parts.append(text)
 
 
 def _any_value(value: AttributeValue) -> bytes:

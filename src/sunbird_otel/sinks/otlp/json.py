@@ -13,7 +13,7 @@ import orjson
 from sunbird_otel import names
 from sunbird_otel._version import __version__
 from sunbird_otel.sinks.otlp.text import utf8
-from sunbird_otel.sinks.otlp.written import SAMPLED, Gauge, Written, WrittenForm, resource_attributes
+from sunbird_otel.sinks.otlp.written import SAMPLED, Gauge, Key, Written, WrittenForm, resource_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 class JsonForm(WrittenForm):
     """Writes OTLP/JSON; a request is one line, without the newline."""
 
+    def block(self, attributes: Attributes) -> bytes:
+        """Return attributes, with commas between them."""
+        return b"".join(self._pairs(attributes, b",")[1:])
+
     def event(self, name: str, time_ns: int, attributes: Attributes) -> bytes:
         """Return an event."""
         return b'{"timeUnixNano":"%d","name":%b,"attributes":[%b]}' % (
             time_ns,
             _string(name),
-            b",".join(self._pairs(attributes)),
+            self.block(attributes),
         )
 
     def span(  # noqa: PLR0917 - by place, since it is called for nearly every event
@@ -42,6 +46,7 @@ class JsonForm(WrittenForm):
         start_ns: int,
         end_ns: int,
         resource: Resource,
+        blocks: Sequence[Any],
         attributes: Attributes,
         events: Sequence[Any],
         links: Sequence[Link],
@@ -64,9 +69,11 @@ class JsonForm(WrittenForm):
                 start_ns,
                 end_ns,
             ),
-            b",".join(self._pairs(attributes)),
-            b"]",
+            b",".join(blocks),
         ]
+        pairs = self._pairs(attributes, b",")
+        parts += pairs if blocks else pairs[1:]
+        parts.append(b"]")
         if events:
             parts += [b',"events":[', b",".join(events), b"]"]
         if links:
@@ -82,8 +89,7 @@ class JsonForm(WrittenForm):
             value = b'"asInt":"%d"' % point.value
         else:
             value = b'"asDouble":%b' % orjson.dumps(point.value)
-        pairs = b",".join(self._pairs(point.attributes))
-        body = b'{"timeUnixNano":"%d",%b,"attributes":[%b]}' % (point.time_ns, value, pairs)
+        body = b'{"timeUnixNano":"%d",%b,"attributes":[%b]}' % (point.time_ns, value, self.block(point.attributes))
         return Written(point.resource, body, 1, (point.name, point.description, point.unit))
 
     def traces(self, spans: Mapping[Resource, Sequence[bytes]]) -> bytes:
@@ -111,14 +117,14 @@ class JsonForm(WrittenForm):
         return b'{"resourceMetrics":[%b]}' % b",".join(rows)
 
     def _resource(self, resource: Resource) -> bytes:
-        return b'{"attributes":[%b]}' % b",".join(self._pairs(resource_attributes(resource)))
+        return b'{"attributes":[%b]}' % self.block(resource_attributes(resource))
 
     def _link(self, link: Link) -> bytes:
         return b'{"traceId":"%b","spanId":"%b","flags":%d,"attributes":[%b]}' % (
             link.trace_id.hex().encode(),
             link.span_id.hex().encode(),
             SAMPLED,
-            b",".join(self._pairs(link.attributes)),
+            self.block(link.attributes),
         )
 
     def _key(self, key: str) -> bytes:
@@ -126,6 +132,9 @@ class JsonForm(WrittenForm):
 
     def _pair(self, prefix: bytes, value: AttributeValue) -> bytes:
         return prefix + _value(value) + b"}"
+
+    def _text(self, key: Key, value: str, parts: list[bytes]) -> None:
+        parts += (key.prefix, b'{"stringValue":', _string(value), b"}}")
 
 
 def _value(value: AttributeValue) -> bytes:

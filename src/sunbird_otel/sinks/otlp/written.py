@@ -20,6 +20,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from mypy_extensions import mypyc_attr
+
 from sunbird_otel import names
 from sunbird_otel._form import Form
 from sunbird_otel._signals import MetricPoint
@@ -39,6 +41,7 @@ _WORTH: Final = 2
 """How often a kept value must have been asked for, on average, for the attribute to be one whose values repeat."""
 
 
+@mypyc_attr(acyclic=True)
 class Written:
     """One span, or one point of the metric ``metric`` (its name, description and unit), as a part of a request.
 
@@ -63,13 +66,15 @@ class Gauge(NamedTuple):
     points: list[bytes]
 
 
-class _Key:
+class Key:
     """An attribute key as it is written, with the values that were written with it lately."""
 
-    __slots__ = ("asked", "integers", "prefix", "texts")
+    __slots__ = ("asked", "heads", "integers", "prefix", "texts")
 
     def __init__(self, prefix: bytes) -> None:
         self.prefix = prefix
+        self.heads: dict[int, bytes] = {}
+        """What stands before a text, by its length, where that makes a difference."""
         self.texts: dict[str, bytes] | None = {}
         self.integers: dict[int, bytes] = {}
         self.asked = 0
@@ -80,7 +85,7 @@ class WrittenForm(Form[Written]):
 
     def __init__(self) -> None:
         """Start with nothing known to repeat."""
-        self._keys: dict[str, _Key] = {}
+        self._keys: dict[str, Key] = {}
 
     def traces(self, spans: Mapping[Resource, Sequence[bytes]]) -> bytes:
         """Return one ``ExportTraceServiceRequest`` of spans by resource."""
@@ -103,6 +108,7 @@ class WrittenForm(Form[Written]):
             signal.start_ns,
             signal.end_ns,
             signal.resource,
+            (),
             signal.attributes,
             [self.event(event.name, event.time_ns, event.attributes) for event in signal.events],
             signal.links,
@@ -111,18 +117,19 @@ class WrittenForm(Form[Written]):
             signal.synthetic,
         )
 
-    def _pairs(self, attributes: Attributes) -> list[bytes]:  # noqa: C901 - the hottest loop: no calls
-        """Return each attribute as bytes."""
+    def _pairs(self, attributes: Attributes, before: bytes) -> list[bytes]:  # noqa: C901 - the hottest loop: no calls
+        """Return the parts of which attributes consist, each attribute after ``before``."""
         keys = self._keys
-        pairs: list[bytes] = []
+        parts: list[bytes] = []
         for key, value in attributes.items():
             known = keys.get(key)
             if known is None:
-                known = keys[key] = _Key(self._key(key))
+                known = keys[key] = Key(self._key(key))
+            parts.append(before)
             if type(value) is str:
                 texts = known.texts
                 if texts is None:
-                    pairs.append(self._pair(known.prefix, value))
+                    self._text(known, value, parts)
                     continue
                 pair = texts.get(value)
                 if pair is None:
@@ -135,7 +142,7 @@ class WrittenForm(Form[Written]):
                     texts[value] = pair
                 else:
                     known.asked += 1
-                pairs.append(pair)
+                parts.append(pair)
             elif type(value) is int:
                 integers = known.integers
                 pair = integers.get(value)
@@ -143,10 +150,14 @@ class WrittenForm(Form[Written]):
                     pair = self._pair(known.prefix, value)
                     if len(integers) < _REPEATED:
                         integers[value] = pair
-                pairs.append(pair)
+                parts.append(pair)
             else:
-                pairs.append(self._pair(known.prefix, value))
-        return pairs
+                parts.append(self._pair(known.prefix, value))
+        return parts
+
+    def _text(self, key: Key, value: str, parts: list[bytes]) -> None:
+        """Add the parts of one attribute whose values do not repeat."""
+        raise NotImplementedError
 
     def _key(self, key: str) -> bytes:
         """Return what every attribute ``key`` begins with."""
