@@ -81,7 +81,7 @@ COMPILED_VENV := .venv-compiled
 
 # What the core does, and the commands around it. Tests marked `interpreted` reach into a module of the core.
 COMPILED_TESTS := $(addprefix tests/test_,$(addsuffix .py,bridge cli_check cli_exits cli_replay compiled decode decode_refusals \
-	flows frame golden ids order pairing parity placing policies properties rules sinks_encode sinks_files sources_files translate))
+	flows frame golden ids line order pairing parity placing policies properties rules share sinks_encode sinks_files sources_files translate))
 
 # Without a compiler the tests of the compiled form are left out, but not in CI.
 COMPILABLE = command -v cc >/dev/null && $(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))'

@@ -6,6 +6,8 @@ from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from mypy_extensions import mypyc_attr
+
 from sunbird_otel._event import ANONYMOUS, Event
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ _REMEMBERED_FLOWS: Final = 8
 """Closed flows that a lane remembers, to know a repeated END and to answer a late event."""
 
 
+@mypyc_attr(acyclic=True)
 class Inside:
     """An event inside a flow: its time, what was written of it, and the error that it tells.
 
@@ -38,6 +41,7 @@ class Inside:
         self.event = event
 
 
+@mypyc_attr(acyclic=True)
 class FlowLink:
     """A reference to a span, by link or as a parent."""
 
@@ -205,6 +209,9 @@ class Lane:
         return islice(reversed(self.stack), _LOOKED_AT)
 
 
+_LONGEST_ANONYMOUS: Final = max(map(len, ANONYMOUS))
+
+
 def lane_key(event: Event, scope: str) -> Hashable:
     """Return the key of the lane of ``event``; ``None`` when it says nothing of who wrote it.
 
@@ -214,9 +221,12 @@ def lane_key(event: Event, scope: str) -> Hashable:
     context = event.context
     if scope == "producer":
         return context.producer
-    if context.lane is None and event.actor_id.casefold() not in ANONYMOUS:
-        return ("actor", event.actor_id, context.channel, context.pdata_id)
-    return context.lane
+    if context.lane is not None:
+        return context.lane
+    actor_id = event.actor_id
+    if len(actor_id) > _LONGEST_ANONYMOUS or actor_id.casefold() not in ANONYMOUS:
+        return ("actor", actor_id, context.channel, context.pdata_id)
+    return None
 
 
 # --- Outcomes ----------------------------------------------------------------------------------------------------
@@ -229,6 +239,34 @@ class FlowClosed:
 
     def __init__(self, flow: Flow) -> None:
         self.flow = flow
+
+
+@mypyc_attr(acyclic=True, free_list_len=1)
+class Answered:
+    """A request that stands in no flow and holds no events, which is nearly every one: a closed flow, in short."""
+
+    __slots__ = ("end_ns", "event", "links", "request_id", "rule", "span_id", "start_ns", "trace_id", "workflow")
+
+    def __init__(  # noqa: PLR0917 - by place: many are made
+        self,
+        event: Event,
+        rule: FlowRule,
+        trace_id: bytes,
+        span_id: bytes,
+        start_ns: int,
+        request_id: str,
+        workflow: str,
+        links: tuple[FlowLink, ...],
+    ) -> None:
+        self.event = event
+        self.rule = rule
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.start_ns = start_ns
+        self.end_ns = max(event.ets_ns, start_ns + 1)
+        self.request_id = request_id
+        self.workflow = workflow
+        self.links = links
 
 
 class FlowSegment:
@@ -246,6 +284,7 @@ class FlowSegment:
         flow.events, flow.events_bytes = [], 0
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Lone:
     """An event that gets a span of its own: no flow holds it, or a flow of another producer does."""
 
@@ -287,7 +326,7 @@ class Refused:
         self.code = code
 
 
-Outcome: TypeAlias = "FlowClosed | FlowSegment | Lone | Measured | Refused"
+Outcome: TypeAlias = "FlowClosed | Answered | FlowSegment | Lone | Measured | Refused"
 """What the flow engine tells."""
 
 

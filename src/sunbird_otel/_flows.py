@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sunbird_otel._flow import Closed, Flow, Lane, Measured, Outcome, events_of, lane_key
-from sunbird_otel._ids import span_of, trace_of
+from sunbird_otel._flow import Answered, Closed, Flow, Lane, Measured, Outcome, events_of, lane_key
+from sunbird_otel._ids import span_of
+from sunbird_otel._making import Making
 from sunbird_otel._measure import METRICS, duration_ns, measurements
 from sunbird_otel._open import DEEPEST, OpenFlows
 from sunbird_otel._pairing import match_end, pairing_values, same_flow
-from sunbird_otel._parked import Parked
+from sunbird_otel._parked import Parked, Written
 from sunbird_otel._placing import Placing, begun_by
 from sunbird_otel._repair import Repairs
 from sunbird_otel._rules import Closes, Opens
@@ -62,18 +63,18 @@ class FlowEngine:
     ) -> None:
         """Start with nothing open."""
         self._rules = rules
-        self._trace_scope = trace_scope
         self._max_open = max_open_flows
         self._tally = tally
         self._told = Told(policy, tally, on_violation)
         self._open = OpenFlows(rules, idle_gap_ns, note=pending)
-        self._volumes = Volumes(limits.trace_bytes)
         self._parked = Parked(rules, idle_gap_ns)
+        volumes = Volumes(limits.trace_bytes)
+        self._making = Making(rules, trace_scope, self._open, self._parked, volumes, tally)
         self._repairs = Repairs[Flow](
             rules,
-            lambda rule, child: self._synthesise(rule, child.opener, None, child.start_ns),
-            self._admit,
-            self._settle,
+            lambda rule, child: self._making.synthesise(rule, child.opener, None, child.start_ns),
+            self._making.admit,
+            self._making.settle,
         )
         self._placing = Placing(
             rules=rules,
@@ -85,7 +86,7 @@ class FlowEngine:
             make_home=self._missing_home,
             write=write,
             limits=limits,
-            volumes=self._volumes,
+            volumes=volumes,
         )
         self._write = write
         # Producers that are known to write AUDIT Ready or Stopped.
@@ -166,60 +167,14 @@ class FlowEngine:
         if rule.members:
             self._auditing.add(lane.key)
         observed = self._observed_parent(event, rule, lane)
-        flow = self._make(event, rule, lane, observed)
+        flow = self._making.make(event, rule, lane, observed)
         code = rule.misplaced(_kinds(observed))
         around = None
         if code:
             self._violation(flow, code, event, rule, observed)
             if self._told.repairs:
                 around = self._repairs.parent(flow, observed)
-        self._admit(flow, around)
-
-    def _make(self, event: Event, rule: FlowRule, lane: Lane | None, parent: Flow | None) -> Flow:
-        request_id = self._parked.request_id(event)
-        volume = None
-        if parent is not None:
-            trace_id, volume = parent.trace_id, parent.volume
-        else:
-            trace_id = trace_of(event, request_id, self._trace_scope)
-            if not rule.whole or event.context.sid or event.context.did:
-                volume = self._volumes.of(trace_id)
-        if volume is not None:
-            trace_id = volume.add(event.size)
-        return Flow(
-            rule=rule,
-            opener=event,
-            lane=lane,
-            trace_id=trace_id,
-            span_id=span_of(trace_id, rule.kind, event),
-            parent=parent,
-            request_id=request_id,
-            marks=self._rules.marks_of_producer(event.context.pdata_id, event.context.pdata_pid),
-            volume=volume,
-        )
-
-    def _settle(self, flow: Flow, near: Flow | None) -> None:
-        if near is not None:
-            flow.volume = near.volume
-            flow.trace_id = near.volume.trace_id if near.volume is not None else near.trace_id
-        else:
-            flow.volume = self._volumes.of(trace_of(flow.opener, flow.request_id, self._trace_scope))
-            flow.trace_id = flow.volume.trace_id
-        flow.events_trace_id = flow.trace_id
-        flow.span_id = span_of(flow.trace_id, f"synthetic {flow.kind}" if flow.synthetic else flow.kind, flow.opener)
-
-    def _admit(self, flow: Flow, around: Flow | None = None) -> None:
-        self._tally.open_flow(counted=not flow.opener.echo)
-        self._open.add(flow, around)
-
-    def _synthesise(self, rule: FlowRule, child: Event, parent: Flow | None, start_ns: int) -> Flow:
-        """Make the flow that should have been there for ``child``."""
-        flow = self._make(child, rule, self._open.lane_for(child, rule), parent)
-        flow.span_id = span_of(flow.trace_id, f"synthetic {rule.kind}", child)
-        flow.start_ns = start_ns
-        flow.synthetic = True
-        flow.repairs.append("synthetic")
-        return flow
+        self._making.admit(flow, around)
 
     def _observed_parent(self, event: Event, rule: FlowRule, lane: Lane) -> Flow | None:
         if rule.scope == "producer":
@@ -235,7 +190,7 @@ class FlowEngine:
     def _request(self, event: Event, rule: FlowRule) -> None:
         lane = self._open.lane(event, rule)
         parent = None
-        if lane is not None:
+        if lane is not None and lane.stack:
             parent = next((flow for flow in reversed(lane.stack) if rule.accepts_parent(flow.kind)), None)
         if parent is None:
             parent = self._open.joined_parent(event, rule)
@@ -244,21 +199,39 @@ class FlowEngine:
         outside = run is None and owner is not None and lane_key(event, owner.scope) in self._auditing
         if run is not None and run.rule.members == "child":
             parent = run
-        flow = self._make(event, rule, None, parent)
+        if parent is None and not outside and not self._parked.awaits(self._parked.request_id(event)):
+            self._answer(event, rule, run)
+            return
+        flow = self._making.make(event, rule, None, parent)
         flow.start_ns = event.ets_ns - duration_ns(event, rule.duration)
         flow.end_reason, flow.end_ns = "end", event.ets_ns
         self._gather(flow)
         if outside and owner is not None:
             self._violation(flow, "missing_parent", event, rule, None)
             if self._told.repairs:
-                run = self._synthesise(owner, event, None, flow.start_ns)
-                self._admit(run)
+                run = self._making.synthesise(owner, event, None, flow.start_ns)
+                self._making.admit(run)
         if run is not None and run is not parent:
             flow.links.append(run.reference().typed("service_run"))
         if parent is not None:
             self._open.touch(parent, event.ets_ns)
         self._tally.open_flow()
         self._finish(flow)
+
+    def _answer(self, event: Event, rule: FlowRule, run: Flow | None) -> None:
+        """Tell a request that stands in nothing and holds nothing: what :meth:`_request` comes to for such a one."""
+        context, request_id = event.context, self._parked.request_id(event)
+        trace_id = self._making.trace_of_request(event, request_id)
+        span_id = span_of(trace_id, rule.kind, event)
+        start_ns = event.ets_ns - duration_ns(event, rule.duration)
+        workflow = self._rules.workflow_of(rule.alone, self._rules.marks_of(context))
+        links = () if run is None else (run.reference().typed("service_run"),)
+        request = Answered(event, rule, trace_id, span_id, start_ns, request_id, workflow, links)
+        if request_id:
+            self._parked.remember(request_id, Written(trace_id, span_id, context.pdata_id, start_ns, request.end_ns))
+        self._tally.opened += 1
+        self._tally.closed["end"] += 1
+        self._told.tell_one(request)
 
     def _gather(self, request: Flow) -> None:
         """Let ``request`` hold the events that have waited for it."""
@@ -377,11 +350,11 @@ class FlowEngine:
                 return
 
     def _missing_home(self, rule: FlowRule, event: Event, innermost: Flow | None) -> Flow:
-        flow = self._synthesise(rule, event, innermost, event.ets_ns)
+        flow = self._making.synthesise(rule, event, innermost, event.ets_ns)
         around = None
         if rule.misplaced(_kinds(innermost)):
             around = self._repairs.parent(flow, innermost)
-        self._admit(flow, around)
+        self._making.admit(flow, around)
         return flow
 
     # --- Violations --------------------------------------------------------------------------------------------------

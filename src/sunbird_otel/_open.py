@@ -219,7 +219,13 @@ class OpenFlows:
         return None
 
     def _session_ids(self, event: Event) -> tuple[str, ...]:
-        return self._rules.session_ids.all(event)
+        context, reader = event.context, self._rules.session_ids
+        if not reader.of_context:
+            return reader.all(event)
+        ids = context.session_ids
+        if ids is None:
+            ids = context.session_ids = reader.all(event)
+        return ids
 
 
 def _innermost(flows: list[Flow], event: Event, fits: list[bool]) -> Flow | None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
+from mypy_extensions import mypyc_attr
+
+from sunbird_otel._flow import FlowLink
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -15,8 +19,8 @@ if TYPE_CHECKING:
 _MOST_EVENTS: Final = 50_000
 """Events that may wait at a time; beyond them the oldest stops waiting."""
 
-_REMEMBERED_REQUESTS: Final = 100_000
-"""Written requests that are remembered for events that come after them."""
+_REMEMBERED_REQUESTS: Final = 50_000
+"""Written requests that are remembered for events that come after them: so many in each of two generations."""
 
 
 _SAME_REQUEST: Final = 4
@@ -35,16 +39,24 @@ class Waiting:
         self.until_ns = until_ns
 
 
+@mypyc_attr(acyclic=True)
 class Written:
-    """A request that has been written."""
+    """A request that has been written; ``others`` are the parts that other services have of it."""
 
-    __slots__ = ("end_ns", "link", "pdata_id", "start_ns")
+    __slots__ = ("_span_id", "_trace_id", "end_ns", "others", "pdata_id", "start_ns")
 
-    def __init__(self, request: Flow) -> None:
-        self.link = request.reference()
-        self.start_ns = request.start_ns
-        self.end_ns = request.end_ns
-        self.pdata_id = request.opener.context.pdata_id
+    def __init__(self, trace_id: bytes, span_id: bytes, pdata_id: str, start_ns: int, end_ns: int) -> None:
+        self._trace_id = trace_id
+        self._span_id = span_id
+        self.pdata_id = pdata_id
+        self.start_ns = start_ns
+        self.end_ns = end_ns
+        self.others: tuple[Written, ...] = ()
+
+    @property
+    def link(self) -> FlowLink:
+        """Return the reference to its span."""
+        return FlowLink(self._trace_id, self._span_id)
 
 
 class Parked:
@@ -59,7 +71,8 @@ class Parked:
         self._queue: OrderedDict[int, Waiting] = OrderedDict()
         self._by_request: dict[str, list[Waiting]] = {}
         self._by_host: dict[int, list[Waiting]] = {}
-        self._written: OrderedDict[str, list[Written]] = OrderedDict()
+        self._written: dict[str, Written] = {}
+        self._before: dict[str, Written] = {}
 
     def __bool__(self) -> bool:
         """Tell whether any event waits."""
@@ -67,7 +80,24 @@ class Parked:
 
     def request_id(self, event: Event) -> str:
         """Return the id of the request that ``event`` belongs to, or an empty text."""
-        return self._request_id.first(event)
+        request_id = event.request_id
+        if request_id is None:
+            request_id = event.request_id = self._request_id.first(event)
+        return request_id
+
+    def awaits(self, request_id: str) -> bool:
+        """Tell whether events wait for the request ``request_id``."""
+        return request_id in self._by_request
+
+    def remember(self, request_id: str, written: Written) -> None:
+        """Remember that a request has been written."""
+        known = self._written.get(request_id) or self._before.get(request_id)
+        if known is not None:
+            written.others = (known, *known.others)[: _SAME_REQUEST - 1]
+            known.others = ()
+        elif len(self._written) >= _REMEMBERED_REQUESTS:
+            self._before, self._written = self._written, {}
+        self._written[request_id] = written
 
     def take(self, event: Event, host: Flow | None) -> bool:
         """Let ``event`` wait if it names a request that may hold it; tell whether it does."""
@@ -87,26 +117,17 @@ class Parked:
         """Return the events that waited for ``request``, those that its own producer wrote until then; remember it."""
         if not request.request_id:
             return []
-        written = Written(request)
-        same = self._written.get(request.request_id)
-        if same is None:
-            self._written[request.request_id] = [written]
-        else:
-            same.append(written)
-            del same[:-_SAME_REQUEST]
-            self._written.move_to_end(request.request_id)
-        if len(self._written) > _REMEMBERED_REQUESTS:
-            self._written.popitem(last=False)
+        producer, answered_ns = request.opener.context.pdata_id, request.opener.ets_ns
+        self.remember(
+            request.request_id, Written(request.trace_id, request.span_id, producer, request.start_ns, request.end_ns)
+        )
         waiting = self._by_request.get(request.request_id)
         if waiting is None:
             return []
         own: list[Waiting] = []
         others: list[Waiting] = []
         for entry in waiting:
-            mine = (
-                entry.event.context.pdata_id == request.opener.context.pdata_id
-                and entry.event.ets_ns <= request.opener.ets_ns
-            )
+            mine = entry.event.context.pdata_id == producer and entry.event.ets_ns <= answered_ns
             (own if mine else others).append(entry)
         if not own:
             return []
@@ -127,22 +148,20 @@ class Parked:
 
     def request_of(self, event: Event) -> Written | None:
         """Return the request that ``event`` names, if that has been written: its own producer's for preference."""
-        written = self._written.get(self.request_id(event), [])
-        own = [one for one in written if one.pdata_id == event.context.pdata_id]
-        return (own or written)[-1] if written else None
-
-    def expired(self, now_ns: int) -> Iterator[Waiting]:
-        """Yield the events that have waited long enough, and those there is no room for."""
-        while self._queue:
-            entry = next(iter(self._queue.values()))
-            if entry.until_ns >= now_ns and len(self._queue) <= _MOST_EVENTS:
-                return
-            self._leave(entry)
-            yield entry
+        request_id = self.request_id(event)
+        written = self._written.get(request_id) or self._before.get(request_id)
+        if written is None or written.pdata_id == event.context.pdata_id:
+            return written
+        return next((one for one in written.others if one.pdata_id == event.context.pdata_id), written)
 
     def overdue(self, now_ns: int) -> Waiting | None:
-        """Return the next event that :meth:`expired` would yield, and let it go."""
-        return next(self.expired(now_ns), None)
+        """Return an event that has waited long enough, or that there is no room for, and let it go."""
+        for entry in self._queue.values():
+            if entry.until_ns >= now_ns and len(self._queue) <= _MOST_EVENTS:
+                return None
+            self._leave(entry)
+            return entry
+        return None
 
     def all(self) -> Iterator[Waiting]:
         """Yield every event that waits: nothing more will come."""

@@ -201,7 +201,7 @@ class Placing:
         links: tuple[FlowLink, ...] = (),
     ) -> None:
         rules = self._rules
-        marks = rules.marks_of_producer(event.context.pdata_id, event.context.pdata_pid)
+        marks = rules.marks_of(event.context)
         kinds = frozenset(home.kind for home in rules.homes(event.eid)) if event.eid in rules.inside_only else _NO_KINDS
         if flow is not None:
             self._open.touch(flow, event.ets_ns)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from sunbird_otel._context import Context
     from sunbird_otel._event import Event
 
 ROOT = "root"
@@ -210,7 +211,8 @@ class Rules:
         patterns = self._patterns.get(event.eid)
         if patterns is None:
             return None
-        key = "\0".join([read(event) for read in self._paths[event.eid]])
+        paths = self._paths[event.eid]
+        key = paths[0](event) if len(paths) == 1 else "\0".join([read(event) for read in paths])
         memo = self._roles[event.eid]
         try:
             return memo[key]
@@ -236,6 +238,13 @@ class Rules:
         """Return the flows that name ``eid`` among the events they hold, in the order of the files."""
         return tuple(flow for flow in self.flows if eid in flow.holds)
 
+    def marks_of(self, context: Context) -> frozenset[str]:
+        """Return the workflows that the producer of a context marks, and keep it with that."""
+        marks = context.marks
+        if marks is None:
+            marks = context.marks = self.marks_of_producer(context.pdata_id, context.pdata_pid)
+        return marks
+
     def marks_of_producer(self, pdata_id: str, pdata_pid: str) -> frozenset[str]:
         """Return the workflows that the producer's names mark."""
         key = (pdata_id, pdata_pid)
@@ -255,7 +264,10 @@ class Rules:
 
     def workflow_of(self, kinds: Iterable[str], marks: Iterable[str]) -> str:
         """Decide the workflow from the kinds of flows around and inside a flow, and what their producers mark."""
-        key = (frozenset(kinds), frozenset(marks))
+        key = (
+            kinds if isinstance(kinds, frozenset) else frozenset(kinds),
+            marks if isinstance(marks, frozenset) else frozenset(marks),
+        )
         known = self._workflows.get(key)
         if known is None:
             found = [w for w in self.workflows if w.name in key[1] or w.marked_by_flows & key[0]]

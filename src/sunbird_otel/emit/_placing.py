@@ -84,7 +84,7 @@ class Placing:
             links: References to other spans.
         """
         kinds = [home.kind for home in self._rules.homes(event.eid)] if event.eid in self._rules.inside_only else []
-        marks = self._rules.marks_of_producer(event.context.pdata_id, event.context.pdata_pid)
+        marks = self._rules.marks_of(event.context)
         if flow is not None:
             kinds = [outer.kind for outer in flow.lineage()]
             marks = marks.union(*(outer.marks for outer in flow.lineage()))

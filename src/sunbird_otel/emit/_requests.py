@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -80,7 +81,7 @@ class Requests:
             return False
         host = innermost(event, around)
         with self._lock:
-            expired = list(self._parked.expired(event.ets_ns))
+            expired = list(iter(partial(self._parked.overdue, event.ets_ns), None))
             waits = self._parked.take(event, host.flow if host is not None else None)
             if waits and host is not None:
                 self._hosts[id(host.flow)] = host

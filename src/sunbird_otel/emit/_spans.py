@@ -166,7 +166,7 @@ class Spans:
             span_id=span_of(trace_id, rule.kind, event),
             parent=parent.flow if parent else None,
             request_id=request_id,
-            marks=self._rules.marks_of_producer(event.context.pdata_id, event.context.pdata_pid),
+            marks=self._rules.marks_of(event.context),
         )
         flow.session_ids = self._placing.session_ids(event) if rule.joins else ()
         return flow
