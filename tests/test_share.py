@@ -20,6 +20,7 @@ from sunbird_otel._document import Lines
 from sunbird_otel._findings import Finding
 from sunbird_otel._kin import KinReader
 from sunbird_otel._limits import Limits
+from sunbird_otel._line import LineReader
 from sunbird_otel.sources import files
 
 if TYPE_CHECKING:
@@ -208,13 +209,37 @@ def test_ids_read_from_the_text_hold_those_that_parsing_finds(layout: str, clien
     parsed = next(iter(alone(as_lines([event])).signals))
     assert parsed
     if quick is not None:
-        from sunbird_otel._line import LineReader
-
         found = LineReader(Limits()).event(line)
         assert found is not None
         careful = reader._of_event(found)
-        assert set(careful[0]) <= set(quick[0])
-        assert (careful[1], careful[2], careful[3]) == (quick[1], quick[2], quick[3])
+        assert set(careful.keys) <= set(quick.keys)
+        assert (careful.follows, careful.leads, careful.shown) == (quick.follows, quick.leads, quick.shown)
+
+
+OTHER_PATHS = {
+    "in the context": ["context.rollup.l1", "uuid(context.pdata.tenant)"],
+    "the session": ["context.sid"],
+    "in edata": ["edata.extra.call", "params.trace.id"],
+    "elsewhere": ["object.id"],
+    "two meanings": ["cdata.Session", "params.rid"],
+}
+
+
+@pytest.mark.parametrize("paths", OTHER_PATHS.values(), ids=OTHER_PATHS)
+def test_ids_are_read_where_the_rules_say(tmp_path: Path, paths: list[str]) -> None:
+    path = tmp_path / "own.toml"
+    path.write_text(f"[adjust.request]\ngathers_by = {json.dumps(paths)}\n", "utf-8")
+    reader = KinReader(Rules.load(path), "annotate", Limits())
+    event = PORTAL.impression(1, cdata=correlation(Session="other"))
+    event["context"]["rollup"] = {"l1": "a"}
+    event["context"]["pdata"]["tenant"] = "6f0b2f6e" * 4
+    event["object"] = {"id": "e", "type": "Content"}
+    event["edata"] |= {"extra": {"call": "b"}, "params": [{"trace.id": "c"}, {"rid": "d"}]}
+    found = LineReader(Limits()).event(text(event))
+    assert found is not None
+    careful = reader._of_event(found).keys
+    assert any(key.startswith(b"r") for key in careful)
+    assert set(careful) <= set(reader.read(text(event), found.ets_ns, "events.jsonl", 1).keys)
 
 
 def test_usual_lines_are_not_parsed() -> None:

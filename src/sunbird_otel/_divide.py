@@ -84,7 +84,8 @@ class _Families:
 
     def of(self, entry: Entry) -> tuple[_Family, bool]:  # noqa: C901 - a hot loop: no calls
         """Return the family of an entry, and whether every process must see it."""
-        keys, follows, leads, shown = self._reader.read(entry[2], entry[0], entry[3], entry[4])
+        kin = self._reader.read(entry[2], entry[0], entry[3], entry[4])
+        keys = kin.keys
         if self.live and len(self._by_key) > _MOST_KEYS:
             self._before, self._by_key = self._by_key, {}
         if not keys:  # nobody's event; its copies are tied at least
@@ -106,11 +107,11 @@ class _Families:
             family = _Family()
         for key in fresh:
             by_key[key] = family
-        if follows:
-            family = self._follow(follows, family)
-        if leads:
-            family = self._lead(leads, family)
-        return family, shown
+        if kin.follows:
+            family = self._follow(kin.follows, family)
+        if kin.leads:
+            family = self._lead(kin.leads, family)
+        return family, kin.shown
 
     def _join(self, family: _Family, other: _Family) -> _Family:
         other = _head(other)

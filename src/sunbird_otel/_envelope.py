@@ -35,8 +35,20 @@ class Envelope(Struct, gc=False):
     tags: list[str] | None = None
 
 
+class Ties(Struct, gc=False):
+    """The parts of an event in the usual form that say what it belongs to."""
+
+    eid: str
+    context: Raw
+    edata: Raw
+    actor: Actor
+
+
 read: Final[Callable[[bytes], Any]] = Decoder(Envelope).decode
 """Return the :class:`Envelope` of a text; what else it holds is passed over."""
 
+read_ties: Final[Callable[[bytes], Any]] = Decoder(Ties).decode
+"""Return the :class:`Ties` of a text; what else it holds is passed over."""
+
 UNUSUAL: Final = (DecodeError, UnicodeDecodeError, RecursionError)
-"""What :data:`read` raises for a text that is not in the usual form."""
+"""What :data:`read` and :data:`read_ties` raise for a text that is not in the usual form."""

@@ -1,8 +1,9 @@
 """What can bring two events together: the ids by which the engine finds lanes, sessions, requests and producers.
 
 Who shares an id, at whatever number of removes, is one family, and a family must go to one process. The ids are those
-that the rules in force name. In the usual case they are read from the text, without parsing; there, more may be taken
-for an id than is one, which makes families larger, never wrong. What is not written as usual is parsed.
+that the rules in force name. In the usual case the context is known again by its text, and ids in ``edata`` are found
+by their names, without parsing; there, more may be taken for an id than is one, which makes families larger, never
+wrong. What is not written as usual is parsed.
 
 The run of a service concerns every request of its producer, and so of all users. It makes no family: the few events
 that open and close it are shown to every process, as an echo (see :class:`sunbird_otel._event.Event`), and one of them
@@ -13,16 +14,18 @@ what may stand in a run belongs to the family of its producer.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
 from sunbird_otel._apart import documents
+from sunbird_otel._context import Context
 from sunbird_otel._decode import decode, revive
 from sunbird_otel._document import Document, Lines
+from sunbird_otel._envelope import UNUSUAL, read_ties
 from sunbird_otel._event import ANONYMOUS, Event
-from sunbird_otel._json import is_object
-from sunbird_otel._line import LineReader
+from sunbird_otel._line import LineReader, is_normal
+from sunbird_otel._paths import text_at
 from sunbird_otel._rules import ANY, Closes, Match, Opens
 
 if TYPE_CHECKING:
@@ -39,35 +42,48 @@ _ACTOR: Final = b"a"
 _REQUEST: Final = b"r"
 _RUNS: Final = b"p"
 
-_TEXT: Final = b':"'
-_EMPTY: Final = len(b"[]")
-_ENTRY: Final = re.compile(
-    rb'\{(?:"id":"([^"\\]*)","type":"([^"\\]*)"|"type":"([^"\\]*)","id":"([^"\\]*)")\}',
-)
-# As nearly all texts begin: who and where, in any order, with nothing that needs an escape.
-_HEAD: Final = re.compile(
-    rb'\{(?:,?"(?:eid":"([A-Z_]+)"|ets":[-+.0-9Ee]+|(?:ver|mid)":"[^"\\]*+"'
-    rb'|actor":\{(?:,?"(?:id":"([^"\\]*+)"|type":"[^"\\]*+"))*+\}))*+'
-    rb',?"context":\{(?:,?"(?:channel":"([^"\\]*+)"|env":"[^"\\]*+"|sid":"([^"\\]*+)"|did":"([^"\\]*+)"|pdata":(\{[^{}\\]*+\})'
-    rb'|cdata":(\[[^\[\]\\]*+\])|rollup":\{[^{}\\]*+\}))*+\}'
-)
-# What of the head may not stand in the rest of the text: it would weigh more there.
-_AGAIN: Final = (b'"context"', b'"actor"', b"\\u00")
 _UUID: Final = re.compile(rb"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 
-_MOST_TEXTS: Final = 10_000
+# What JSON writes as it is, but for escapes by number.
+_NAME: Final = re.compile(rb"[0-9A-Za-z_.-]+")
+_QUOTES: Final = 2
+
+_MOST_CONTEXTS: Final = 4_096
+_LONGEST_CONTEXT: Final = 4_096
+"""Contexts that are kept, and bytes of the longest: about 20 MB in all."""
 
 
-Kin: TypeAlias = "tuple[list[bytes], bytes, bytes, bool]"
-"""What ties an event to others.
+class Kin:
+    """What ties an event to others.
 
-Its ids, that of its lane first; the producer in whose runs it may stand, empty if in none; the producer for which it
-opens or closes a run that is more than a link; and whether every process must see it.
-"""
+    Its ids, that of its lane first; the producer in whose runs it may stand, empty if in none; the producer for which
+    it opens or closes a run that is more than a link; and whether every process must see it.
+    """
+
+    __slots__ = ("follows", "keys", "leads", "shown")
+
+    def __init__(self, keys: list[bytes], follows: bytes, leads: bytes, *, shown: bool) -> None:
+        """Take the parts."""
+        self.keys = keys
+        self.follows = follows
+        self.leads = leads
+        self.shown = shown
+
+
+class _Around:
+    """What a context says: the kin of all that has nothing else, and how ids of those are made that have."""
+
+    __slots__ = ("actor_ends", "following", "plain")
+
+    def __init__(self, keys: list[bytes], actor_ends: bytes, producer: bytes) -> None:
+        self.plain = Kin(keys, b"", b"", shown=False)
+        self.following = Kin(keys, producer, b"", shown=False)
+        self.actor_ends = actor_ends
+        """How the key of an actor ends; empty where a device or a session stands in its place."""
 
 
 class KinReader:
-    """Reads :data:`Kin` from the texts of events.
+    """Reads the :class:`Kin` of events from their texts.
 
     Args:
         rules: The rules in force.
@@ -81,42 +97,48 @@ class KinReader:
         self._limits = limits
         self._lines = LineReader(limits)
         self._repairs = policy == "repair"
-        self._fields: list[tuple[bytes, bytes, bool]] = []
-        self._types: dict[bytes, bytes] = {}  # of cdata, in lower case
-        self._types_seen: dict[bytes, bytes] = {}
+        self._fields: dict[bytes, tuple[bytes, bool]] = {}
+        self._inner: list[tuple[list[str], bytes, bool]] = []  # paths inside the context
+        self._types: dict[str, bytes] = {}  # of cdata, as they are compared
         self._parses_all = False
         self._add((path for flow in rules.flows for path in flow.joins), _SESSION)
         self._add((path for flow in rules.gatherers for path in flow.gathers_by), _REQUEST)
+        names = b"|".join(re.escape(name) for name in self._fields)
+        self._named = re.compile(b'"(' + names + rb')"(?::("[^"\\\x80-\xff]*+"))?') if names else None
         runs = [rule for rule in rules.flows if rule.scope == "producer"]
         self._follows_all = any(rule.members == "child" or (rule.members and self._repairs) for rule in runs)
         self._following = frozenset(eid for rule in runs if rule.members != "link" for eid in rule.holds)
-        self._followed = {eid.encode() for eid in self._following}
-        self._parsed: dict[bytes, list[re.Pattern[bytes]]] = {}
+        self._parsed: dict[str, list[re.Pattern[bytes]]] = {}
         for rule in runs:
             for match in (*rule.opens, *rule.closes):
-                self._parsed.setdefault(match.eid.encode(), []).append(_hint(match))
+                self._parsed.setdefault(match.eid, []).append(_hint(match))
         # Under repair, what needs a run and has none gets one.
         self._making = frozenset(
             eid for eid in rules.inside_only if self._repairs and any(h.scope == "producer" for h in rules.homes(eid))
         )
         for eid in self._making:
-            self._parsed[eid.encode()] = [re.compile(b"")]
-        self._producers: dict[bytes | None, tuple[bytes, bytes]] = {}
+            self._parsed[eid] = [re.compile(b"")]
+        self._contexts: dict[bytes, _Around] = {}
+        self._older: dict[bytes, _Around] = {}
 
     def _add(self, paths: Iterable[str], kind: bytes) -> None:
         for path in paths:
             inner = path.removeprefix("uuid(").removesuffix(")")
-            if inner.startswith("cdata."):
-                type_ = inner.removeprefix("cdata.").casefold().encode()
+            root, _, rest = inner.partition(".")
+            uuid_only = inner != path
+            if root == "cdata":
+                type_ = rest.casefold()
                 # One id may name a session and a request: then it is read with care.
                 self._parses_all |= self._types.setdefault(type_, kind) != kind
-                continue
-            name = inner.rpartition(".")[2]
-            field = (b'"' + name.encode() + b'"', kind, inner != path)
-            self._parses_all |= name == "eid" or not name.isascii() or '"' in name or "\\" in name
-            # The session of the context is part of the head.
-            if path != "context.sid" and field not in self._fields:
-                self._fields.append(field)
+            elif root == "context":
+                # The session of the context is a key in any case.
+                if rest != "sid" or kind != _SESSION:
+                    self._inner.append((rest.split("."), kind, uuid_only))
+            else:
+                name = _bytes(rest if root == "params" else rest.rpartition(".")[2])
+                wanted = (kind, uuid_only)
+                self._parses_all |= root not in {"edata", "params"} or not _NAME.fullmatch(name)
+                self._parses_all |= self._fields.setdefault(name, wanted) != wanted
 
     def read(self, text: bytes, ets_ns: int, place: str | Position | None, line: int) -> Kin:
         """Return the kin of the event of an :data:`~sunbird_otel._order.Entry`."""
@@ -138,90 +160,87 @@ class KinReader:
         ]
         if len(found) == 1:
             return found[0]
-        return (
-            [key for kin in found for key in kin[0]],
-            next((kin[1] for kin in found if kin[1]), b""),
-            next((kin[2] for kin in found if kin[2]), b""),
-            False,
+        return Kin(
+            [key for kin in found for key in kin.keys],
+            next((kin.follows for kin in found if kin.follows), b""),
+            next((kin.leads for kin in found if kin.leads), b""),
+            shown=False,
         )
 
     def _quick(self, text: bytes) -> Kin | None:  # noqa: C901, PLR0911, PLR0912 - one look after the other, no calls
         """Read the ids without parsing; None when they are not written as usual."""
-        head = _HEAD.match(text)
-        if head is None or self._parses_all or not head[0].isascii():
+        if self._parses_all:
             return None
-        end = head.end()
-        for again in _AGAIN:
-            if text.find(again, end) >= 0:
-                return None
-        eid, actor, channel, sid, did, pdata, cdata = head.groups()
-        at = text.find(b'"eid"', end)
-        if eid is None:
-            eid = text[at + 7 : text.find(b'"', at + 7)]
-            if text[at : at + 7] != b'"eid":"' or text.find(b'"eid"', at + 7) >= 0:
-                return None
-        elif at >= 0:
+        try:
+            ties = read_ties(text)
+        except UNUSUAL:
             return None
+        eid: str = ties.eid
         hints = self._parsed.get(eid)
         if hints is not None and (not text.isascii() or any(hint.search(text) for hint in hints)):
             return None
+        part = bytes(ties.context)
+        around = self._contexts.get(part)
+        if around is None:
+            around = self._around(part)
+            if around is None:
+                return None
         keys: list[bytes] = []
-        if did:
-            keys.append(_DEVICE + did)
-        if sid:
-            keys.append(_SESSION + sid)
-        producer = self._producers.get(pdata) or self._producer(pdata)
-        if producer is None:
-            return None
-        if actor and not keys and actor.decode().casefold() not in ANONYMOUS:
-            keys.append(b"\0".join((_ACTOR + actor, channel or b"", producer[0])))
-        if cdata is not None and len(cdata) > _EMPTY and not self._correlations(cdata, keys):
-            return None
-        for name, kind, uuid_only in self._fields:
-            at = text.find(name, end)
-            if at < 0:
-                continue
-            start = at + len(name) + 2
-            if text[start - 2 : start] != _TEXT or text.find(name, start) >= 0:
+        if around.actor_ends:
+            actor: str = ties.actor.id
+            if actor.casefold() not in ANONYMOUS:
+                keys.append(_ACTOR + actor.encode() + around.actor_ends)
+        if self._named is not None:
+            part = bytes(ties.edata)
+            if b"\\" in part and b"\\u00" in part:
                 return None
-            value = text[start : text.find(b'"', start)]
-            if not value.isascii() or b"\\" in value:
+            for name, value in self._named.findall(part):
+                if not value:
+                    return None
+                kind, uuid_only = self._fields[name]
+                if len(value) > _QUOTES and (not uuid_only or _UUID.fullmatch(value, 1, len(value) - 1)):
+                    keys.append(kind + value[1:-1])
+        follows = self._follows_all or eid in self._following
+        if not keys:  # nothing of its own
+            return around.following if follows else around.plain
+        keys += around.plain.keys
+        return Kin(keys, around.following.follows if follows else b"", b"", shown=False)
+
+    def _around(self, text: bytes) -> _Around | None:
+        """Return what the context ``text`` says, and know it from now on; None when it is not in normal form."""
+        around = self._older.get(text)
+        if around is None:
+            try:
+                value = orjson.loads(text)
+            except ValueError:
                 return None
-            if value and (not uuid_only or _UUID.fullmatch(value)):
-                keys.append(kind + value)
-        if not self._follows_all and eid not in self._followed:
-            return keys, b"", b"", False
-        return keys, producer[1], b"", False
+            if not is_normal(value):
+                return None
+            context = Context(value)
+            around = _Around(*self._of_context(context))
+            if len(text) > _LONGEST_CONTEXT:
+                return around
+        if len(self._contexts) >= _MOST_CONTEXTS:
+            self._older, self._contexts = self._contexts, {}
+        self._contexts[text] = around
+        return around
 
-    def _correlations(self, cdata: bytes, keys: list[bytes]) -> bool:
-        """Add what ``cdata`` name; tell whether they are written as usual."""
-        entries = _ENTRY.findall(cdata)
-        if len(entries) != cdata.count(b"{"):
-            return False
-        for id_, type_, other_type, other_id in entries:
-            name = type_ or other_type
-            kind = self._types_seen.get(name)
-            if kind is None:
-                kind = self._types.get(name.lower(), b"")
-                if len(self._types_seen) < _MOST_TEXTS:
-                    self._types_seen[name] = kind
-            if kind and (id_ or other_id):
-                keys.append(kind + (id_ or other_id))
-        return True
-
-    def _producer(self, part: bytes | None) -> tuple[bytes, bytes] | None:
-        """Return the id and the key of the producer that ``part`` tells; None when it is not written as usual."""
-        try:
-            pdata = orjson.loads(part or b"{}")
-        except ValueError:
-            return None
-        names = (pdata.get("id", ""), pdata.get("pid", "")) if is_object(pdata) else (None, None)
-        if not isinstance(names[0], str) or not isinstance(names[1], str):
-            return None
-        producer = (_bytes(names[0]), _producer_key(names[0], names[1]))
-        if len(self._producers) < _MOST_TEXTS:
-            self._producers[part] = producer
-        return producer
+    def _of_context(self, context: Context) -> tuple[list[bytes], bytes, bytes]:
+        keys: list[bytes] = []
+        if context.did:
+            keys.append(_DEVICE + _bytes(context.did))
+        if context.sid:
+            keys.append(_SESSION + _bytes(context.sid))
+        actor_ends = b"" if keys else _bytes(f"\0{context.channel}\0{context.pdata_id}")
+        for entry in context.cdata:
+            kind = self._types.get(entry["type"].casefold())
+            if kind is not None and entry["id"]:
+                keys.append(kind + _bytes(entry["id"]))
+        for names, kind, uuid_only in self._inner:
+            id_ = _bytes(text_at(context.value, names))
+            if id_ and (not uuid_only or _UUID.fullmatch(id_)):
+                keys.append(kind + id_)
+        return keys, actor_ends, _producer_key(context.pdata_id, context.pdata_pid)
 
     def _of_event(self, event: Event) -> Kin:
         rules = self._rules
@@ -242,9 +261,9 @@ class KinReader:
         rule: FlowRule | None = role.rule if isinstance(role, (Opens, Closes)) else None
         if event.eid in self._making or (rule is not None and rule.scope == "producer"):
             if rule is not None and rule.members == "link" and not self._repairs:
-                return [*kin, _RUNS + producer], follows, b"", True
-            return kin, follows, producer, False
-        return kin, follows, b"", False
+                return Kin([*kin, _RUNS + producer], follows, b"", shown=True)
+            return Kin(kin, follows, producer, shown=False)
+        return Kin(kin, follows, b"", shown=False)
 
 
 def _producer_key(pdata_id: str, pdata_pid: str) -> bytes:

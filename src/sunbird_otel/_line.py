@@ -129,7 +129,7 @@ class LineReader:
                 value = orjson.loads(text)
             except ValueError:
                 return None
-            if not _is_normal(value):
+            if not is_normal(value):
                 return None
             context = Context(value)
             if len(text) > _LONGEST_CONTEXT:
@@ -149,7 +149,7 @@ def _has_texts(obj: dict[str, Any]) -> bool:
     )
 
 
-def _is_normal(context: Any) -> bool:  # noqa: C901, PLR0911 - one check after the other
+def is_normal(context: Any) -> bool:  # noqa: C901, PLR0911 - one check after the other
     """Tell whether what the bridge reads of a context is there and of the right type."""
     if not is_object(context):
         return False

@@ -134,15 +134,16 @@ def _correlation(type_: str) -> Getter:
 
 
 def _nested(names: list[str]) -> Getter:
-    def nested(event: Event) -> str:
-        value: Any = event.body
-        for name in names:
-            if not is_object(value):
-                return ""
-            value = value.get(name)
-        return _text(value)
+    return lambda event: text_at(event.body, names)
 
-    return nested
+
+def text_at(value: Any, names: Iterable[str]) -> str:
+    """Return the text that stands below ``value`` under ``names``, one inside the other; empty if there is none."""
+    for name in names:
+        if not is_object(value):
+            return ""
+        value = value.get(name)
+    return _text(value)
 
 
 _SHORTCUTS: Final[dict[str, Getter]] = {
