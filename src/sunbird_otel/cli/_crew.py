@@ -226,6 +226,7 @@ class Crew:
     def _take(self, worker: _Worker) -> None:
         try:
             word, *rest = worker.answers.recv()
+            bodies = [worker.answers.recv_bytes() for _ in rest[0]] if word == "turn" else []
         except (EOFError, OSError):
             if not self._broken_off:
                 raise self._loss(worker) from None
@@ -233,7 +234,9 @@ class Crew:
             return
         if word == "turn":
             if not self._broken_off:
-                worker.turns.append((*rest,))
+                heads, refused = rest
+                requests = [(kind, body, items) for (kind, items), body in zip(heads, bodies, strict=True)]
+                worker.turns.append((requests, refused))
         elif word == "newest":
             with self._answered:
                 (worker.newest_ns,) = rest

@@ -29,7 +29,7 @@ from sunbird_otel.sinks.otlp.network import OtlpSink
 from sunbird_otel.sinks.otlp.settings import OtlpSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from multiprocessing.connection import Connection
     from types import FrameType
 
@@ -40,9 +40,11 @@ Message: TypeAlias = tuple[Any, ...]
 """A word and what belongs to it, as plain values: what crosses the pipes must not depend on how the core is built.
 
 The parent writes ``round`` (whether late events may come, the entries), ``end`` (no more rounds) and ``close`` (the
-newest time that any worker has seen). A worker answers each round, and each step of closing, with ``turn`` (requests,
-lines to keep of what it refused); ``end`` with ``newest`` (a time); and last it says ``done`` (counts, report, what
-stayed undelivered) or ``failed`` (counts, report, the class of the error, its text, the traceback).
+newest time that any worker has seen). A worker answers each round, and each step of closing, with ``turn`` (kind and
+number of signals of each request, lines to keep of what it refused), and the bytes of the requests follow, each alone:
+inside a message they would be copied twice more on either side. It answers ``end`` with ``newest`` (a time); and last
+it says ``done`` (counts, report, what stayed undelivered) or ``failed`` (counts, report, the class of the error, its
+text, the traceback).
 """
 
 
@@ -101,10 +103,12 @@ class _Answers:
         self._listening = True
         signal.signal(signal.SIGTERM, self._stop)
 
-    def send(self, *message: Any) -> None:
+    def send(self, *message: Any, following: Iterable[bytes] = ()) -> None:
         self._sending = True
         try:
             self._outbox.send(message)
+            for part in following:
+                self._outbox.send_bytes(part)
         finally:
             self._sending = False
         if self._stopped and self._listening:
@@ -209,7 +213,8 @@ class _Worker:
     def _turn(self) -> None:
         requests = self._sink.take() if isinstance(self._sink, _Handing) else []
         refused, self._refused = self._refused, []
-        self._answers.send("turn", requests, refused)
+        heads = [(kind, items) for kind, _, items in requests]
+        self._answers.send("turn", heads, refused, following=[body for _, body, _ in requests])
 
     def _keep(self, finding: Finding) -> None:
         if finding.refused:
