@@ -82,14 +82,16 @@ class _Families:
         self.parted = 0
         """How often families met that had different processes by then."""
 
-    def of(self, entry: Entry) -> tuple[_Family, bool]:  # noqa: C901 - a hot loop: no calls
+    def of(  # noqa: C901 - a hot loop: no calls
+        self, ets_ns: int, text: bytes, place: str | Position | None, line: int
+    ) -> tuple[_Family, bool]:
         """Return the family of an entry, and whether every process must see it."""
-        kin = self._reader.read(entry[2], entry[0], entry[3], entry[4])
+        kin = self._reader.read(text, ets_ns, place, line)
         keys = kin.keys
         if self.live and len(self._by_key) > _MOST_KEYS:
             self._before, self._by_key = self._by_key, {}
         if not keys:  # nobody's event; its copies are tied at least
-            keys = [b"m" + name for name in _names(entry[2])]
+            keys = [b"m" + name for name in _names(text)]
         by_key = self._by_key
         family: _Family | None = None
         fresh: list[bytes] = []
@@ -157,7 +159,7 @@ class _Tied(Sequencer):
     def push(self, ets_ns: int, text: bytes, place: str | Position | None, line: int = 0) -> bool:
         if not super().push(ets_ns, text, place, line):
             return False
-        self._waiting[self._count] = self._families.of((ets_ns, 0, text, place, line))
+        self._waiting[self._count] = self._families.of(ets_ns, text, place, line)
         return True
 
     def family(self, entry: Entry) -> tuple[_Family, bool]:
@@ -247,12 +249,12 @@ class Divider(Pipeline[Round]):
                 self._dealt[process].append((entry[0], role, entry[2], entry[3], entry[4]))
 
     def _take_late(self, entry: Entry, signals: list[Round]) -> None:
-        family, shown = self._families.of(entry)
+        family, shown = self._families.of(entry[0], entry[2], entry[3], entry[4])
         self._deal_late(entry, family, signals, shown=shown)
 
     def _late(self, event: Event, signals: list[Round]) -> None:
         entry: Entry = (event.ets_ns, 0, own(event.payload), event.position, 0)
-        family, shown = self._families.of(entry)
+        family, shown = self._families.of(event.ets_ns, entry[2], event.position, 0)
         self._deal_late(entry, family, signals, shown=shown)
 
     def _deal_late(self, entry: Entry, family: _Family, signals: list[Round], *, shown: bool) -> None:
