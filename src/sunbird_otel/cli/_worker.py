@@ -42,7 +42,7 @@ Message: TypeAlias = tuple[Any, ...]
 The parent writes ``round`` (whether late events may come, the entries), ``end`` (no more rounds) and ``close`` (the
 newest time that any worker has seen). A worker answers each round, and each step of closing, with ``turn`` (kind and
 number of signals of each request, lines to keep of what it refused), and the bytes of the requests follow, each alone:
-inside a message they would be copied twice more on either side. It answers ``end`` with ``newest`` (a time); and last
+inside a message they would be copied more often. It answers ``end`` with ``newest`` (a time); and last
 it says ``done`` (counts, report, what stayed undelivered) or ``failed`` (counts, report, the class of the error, its
 text, the traceback).
 """
