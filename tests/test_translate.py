@@ -313,6 +313,14 @@ def test_the_name_of_an_api_is_no_request_id() -> None:
     assert names.REQUEST_ID not in attributes
 
 
+def test_an_empty_name_of_an_api_is_left_out() -> None:
+    event = PLATFORM.event("LOG", 0, params(rid=""))
+    event["context"] = {**event["context"], "cdata": correlation(Request="r1")}
+    attributes = run([event]).flow("request").attributes
+    assert attributes[names.REQUEST_ID] == "r1"
+    assert names.REQUEST_API not in attributes
+
+
 def test_params_of_any_form_are_read() -> None:
     fields = {"method": "GET", "url": "/x", "status": 200, "duration": 40}
     spans = [

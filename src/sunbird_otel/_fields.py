@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from sunbird_otel import names
+from sunbird_otel._event import Event
 from sunbird_otel._json import dumps, is_array, is_empty, is_number, is_object
 from sunbird_otel._measure import moments
 from sunbird_otel._paths import is_uuid
@@ -13,7 +14,6 @@ from sunbird_otel._values import put
 
 if TYPE_CHECKING:
     from sunbird_otel._context import Context
-    from sunbird_otel._event import Event
     from sunbird_otel._signals import Attributes
 
 _SERVER_ERROR: Final = 500
@@ -46,14 +46,18 @@ _TABLES: Final = {eid: _Table(paths) for eid, paths in names.EDATA.items()}
 _NO_TABLE: Final = _Table({})
 
 
-def context_attributes(attributes: Attributes, event: Event, beside: Event | None = None) -> None:
+_NOBODY: Final = Event.of({"eid": "", "mid": "", "context": {}}, 0)
+
+
+def context_attributes(attributes: Attributes, event: Event, beside: Event = _NOBODY) -> None:
     """Add who and where; with ``beside`` only what differs from that event, since the span around says the rest."""
-    if beside is None:
-        place_attributes(attributes, event.context)
-        who_attributes(attributes, event)
-        return
     if event.context is not beside.context:
-        _other_place(attributes, event.context, beside.context)
+        place_attributes(attributes, event.context, beside.context)
+    who_attributes(attributes, event, beside)
+
+
+def who_attributes(attributes: Attributes, event: Event, beside: Event = _NOBODY) -> None:
+    """Add who acts, and the tags, as far as they differ from ``beside``."""
     if event.actor_id != beside.actor_id:
         put(attributes, names.USER_ID, event.actor_id)
     if event.actor_type != beside.actor_type:
@@ -62,28 +66,8 @@ def context_attributes(attributes: Attributes, event: Event, beside: Event | Non
         put(attributes, names.TAGS, event.tags)
 
 
-def who_attributes(attributes: Attributes, event: Event) -> None:
-    """Add who acts, and the tags."""
-    if event.actor_id:
-        attributes[names.USER_ID] = event.actor_id
-    if event.actor_type:
-        attributes[names.ACTOR_TYPE] = event.actor_type
-    if event.tags:
-        put(attributes, names.TAGS, event.tags)
-
-
-def place_attributes(attributes: Attributes, context: Context) -> None:
-    """Add what a context says, but for the producer, which is the resource."""
-    put(attributes, names.SESSION_ID, context.sid)
-    put(attributes, names.DEVICE_ID, context.did)
-    put(attributes, names.CHANNEL, context.channel)
-    put(attributes, names.ENV, context.env)
-    put(attributes, names.PDATA_PID, context.pdata_pid)
-    if context.cdata:
-        _correlations(attributes, context)
-
-
-def _other_place(attributes: Attributes, context: Context, beside: Context) -> None:
+def place_attributes(attributes: Attributes, context: Context, beside: Context = _NOBODY.context) -> None:
+    """Add what a context says otherwise than ``beside``, but for the producer, which is the resource."""
     if context.sid != beside.sid:
         put(attributes, names.SESSION_ID, context.sid)
     if context.did != beside.did:
@@ -223,7 +207,7 @@ def request_attributes(attributes: Attributes, event: Event, request_id: str) ->
     fields = event.params
     name = _method_and_url(attributes, fields)
     status = fields.get("status")
-    code = 0 if status is None else _status_code(status)
+    code = _status_code(status)
     if code:
         attributes[names.HTTP_STATUS] = code
     else:
@@ -232,36 +216,18 @@ def request_attributes(attributes: Attributes, event: Event, request_id: str) ->
     if is_number(size):
         attributes[names.HTTP_BODY_SIZE] = int(size)
     rid = fields.get("rid")
-    if request_id:
-        attributes[names.REQUEST_ID] = request_id
-    if type(rid) is str and rid != request_id:
-        attributes[names.REQUEST_API] = rid
+    put(attributes, names.REQUEST_ID, request_id)
+    if isinstance(rid, str) and rid != request_id:
+        put(attributes, names.REQUEST_API, rid)
     for field, key in _REQUEST_FIELDS:
-        value = fields.get(field)
-        if value is not None:
-            put(attributes, key, value)
-    _put_own(attributes, fields, event.eid)
+        put(attributes, key, fields.get(field))
+    own: dict[str, Any] = {field: fields[field] for field in _OWN_REQUEST_FIELDS if field in fields}
+    _put_edata(attributes, own, event.eid)
     if not fields.keys() <= _READ_REQUEST_FIELDS:
         rest = {f: value for f, value in fields.items() if f not in _READ_REQUEST_FIELDS and not is_empty(value)}
         if rest:
             attributes[names.REQUEST_PARAMS] = dumps(rest)
     return name, code >= _SERVER_ERROR
-
-
-def _put_own(attributes: Attributes, fields: dict[str, Any], eid: str) -> None:
-    """Add what the event says beside the request."""
-    table = _TABLES.get(eid, _NO_TABLE).direct
-    other: dict[str, Any] = {}
-    for field in _OWN_REQUEST_FIELDS:
-        value = fields.get(field)
-        if value is not None and value != "":
-            key = table.get(field)
-            if key is not None:
-                put(attributes, key, value)
-            elif not is_empty(value):
-                other[field] = value
-    if other:
-        attributes[names.EDATA_OTHER] = dumps(other)
 
 
 def _method_and_url(attributes: Attributes, fields: dict[str, Any]) -> str:
@@ -320,17 +286,9 @@ def route(path: str) -> str:
 
 
 def _is_id(segment: str) -> bool:
-    if len(segment) < _ID_DIGITS or segment.isalpha():
-        return segment.isdigit() or len(segment) > _ID_LENGTH
-    if len(segment) > _ID_LENGTH or segment.isdigit() or is_uuid(segment):
+    if segment.isdigit() or len(segment) > _ID_LENGTH or is_uuid(segment):
         return True
-    digits = 0
-    for char in segment:
-        if char.isdigit():
-            digits += 1
-            if digits >= _ID_DIGITS:
-                return True
-    return False
+    return not segment.isalpha() and sum(map(str.isdigit, segment)) >= _ID_DIGITS
 
 
 def metric_attributes(event: Event) -> Attributes:
