@@ -17,8 +17,8 @@ class Context:
     Many events have equal contexts, and one instance serves them all (see :class:`sunbird_otel._line.LineReader`); so
     what is worked out from a context is kept here. ``value`` is the JSON object; the other fields are texts, empty when
     absent. ``lane`` and ``producer`` are keys of lanes (see :func:`sunbird_otel._flow.lane_key`). ``session_ids``,
-    ``marks``, ``resource`` and ``written`` are for those who look at contexts by the rules, or write them, and are None
-    until they have; an instance serves one pipeline.
+    ``marks``, ``kin``, ``resource`` and ``written`` are for those who look at contexts by the rules, or write them, and
+    are None until they have; an instance serves one pipeline.
     """
 
     __slots__ = (
@@ -26,6 +26,7 @@ class Context:
         "channel",
         "did",
         "env",
+        "kin",
         "lane",
         "marks",
         "pdata_id",
@@ -60,6 +61,7 @@ class Context:
         self.session_ids: tuple[str, ...] | None = None
         self.marks: frozenset[str] | None = None
         self.resource: Any = None
+        self.kin: Any = None
         self.written: Any = None
 
 

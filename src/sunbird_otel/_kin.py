@@ -16,21 +16,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-import orjson
-
 from sunbird_otel._apart import documents
-from sunbird_otel._context import Context
 from sunbird_otel._decode import decode, revive
 from sunbird_otel._document import Document, Lines
 from sunbird_otel._envelope import UNUSUAL, read_ties
 from sunbird_otel._event import ANONYMOUS, Event
-from sunbird_otel._line import LineReader, is_normal
+from sunbird_otel._line import LineReader
 from sunbird_otel._paths import text_at
 from sunbird_otel._rules import ANY, Closes, Match, Opens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from sunbird_otel._context import Context
     from sunbird_otel._findings import Position
     from sunbird_otel._limits import Limits
     from sunbird_otel._rules import FlowRule, Rules
@@ -47,10 +45,6 @@ _UUID: Final = re.compile(rb"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{
 # What JSON writes as it is, but for escapes by number.
 _NAME: Final = re.compile(rb"[0-9A-Za-z_.-]+")
 _QUOTES: Final = 2
-
-_MOST_CONTEXTS: Final = 4_096
-_LONGEST_CONTEXT: Final = 4_096
-"""Contexts that are kept, and bytes of the longest: about 20 MB in all."""
 
 
 class Kin:
@@ -118,8 +112,6 @@ class KinReader:
         )
         for eid in self._making:
             self._parsed[eid] = [re.compile(b"")]
-        self._contexts: dict[bytes, _Around] = {}
-        self._older: dict[bytes, _Around] = {}
 
     def _add(self, paths: Iterable[str], kind: bytes) -> None:
         for path in paths:
@@ -179,12 +171,12 @@ class KinReader:
         hints = self._parsed.get(eid)
         if hints is not None and (not text.isascii() or any(hint.search(text) for hint in hints)):
             return None
-        part = bytes(ties.context)
-        around = self._contexts.get(part)
+        context = self._lines.context(bytes(ties.context))
+        if context is None:
+            return None
+        around: _Around | None = context.kin
         if around is None:
-            around = self._around(part)
-            if around is None:
-                return None
+            around = context.kin = self._around(context)
         keys: list[bytes] = []
         if around.actor_ends:
             actor: str = ties.actor.id
@@ -206,26 +198,7 @@ class KinReader:
         keys += around.plain.keys
         return Kin(keys, around.following.follows if follows else b"", b"", shown=False)
 
-    def _around(self, text: bytes) -> _Around | None:
-        """Return what the context ``text`` says, and know it from now on; None when it is not in normal form."""
-        around = self._older.get(text)
-        if around is None:
-            try:
-                value = orjson.loads(text)
-            except ValueError:
-                return None
-            if not is_normal(value):
-                return None
-            context = Context(value)
-            around = _Around(*self._of_context(context))
-            if len(text) > _LONGEST_CONTEXT:
-                return around
-        if len(self._contexts) >= _MOST_CONTEXTS:
-            self._older, self._contexts = self._contexts, {}
-        self._contexts[text] = around
-        return around
-
-    def _of_context(self, context: Context) -> tuple[list[bytes], bytes, bytes]:
+    def _around(self, context: Context) -> _Around:
         keys: list[bytes] = []
         if context.did:
             keys.append(_DEVICE + _bytes(context.did))
@@ -240,7 +213,7 @@ class KinReader:
             id_ = _bytes(text_at(context.value, names))
             if id_ and (not uuid_only or _UUID.fullmatch(id_)):
                 keys.append(kind + id_)
-        return keys, actor_ends, _producer_key(context.pdata_id, context.pdata_pid)
+        return _Around(keys, actor_ends, _producer_key(context.pdata_id, context.pdata_pid))
 
     def _of_event(self, event: Event) -> Kin:
         rules = self._rules

@@ -95,12 +95,9 @@ class LineReader:
             ets = int(ets)
         if not EARLIEST_ETS_MS <= ets < LATEST_ETS_MS:
             return None
-        text = bytes(envelope.context)
-        context = self._contexts.get(text)
+        context = self.context(bytes(envelope.context))
         if context is None:
-            context = self._context(text)
-            if context is None:
-                return None
+            return None
         try:
             edata = orjson.loads(bytes(envelope.edata))
         except ValueError:
@@ -121,15 +118,18 @@ class LineReader:
             return None
         return Event(eid, mid, nanoseconds(ets), context, actor.id, actor.type, obj, edata, envelope.tags, line)
 
-    def _context(self, text: bytes) -> Context | None:
+    def context(self, text: bytes) -> Context | None:
         """Return the context that ``text`` is, and know it from now on; None when it is not in normal form."""
+        context = self._contexts.get(text)
+        if context is not None:
+            return context
         context = self._older.get(text)
         if context is None:
             try:
                 value = orjson.loads(text)
             except ValueError:
                 return None
-            if not is_normal(value):
+            if not _is_normal(value):
                 return None
             context = Context(value)
             if len(text) > _LONGEST_CONTEXT:
@@ -149,7 +149,7 @@ def _has_texts(obj: dict[str, Any]) -> bool:
     )
 
 
-def is_normal(context: Any) -> bool:  # noqa: C901, PLR0911 - one check after the other
+def _is_normal(context: Any) -> bool:  # noqa: C901, PLR0911 - one check after the other
     """Tell whether what the bridge reads of a context is there and of the right type."""
     if not is_object(context):
         return False
