@@ -87,14 +87,23 @@ class Event:
         self._line = 0
 
     @staticmethod
-    def of(body: dict[str, Any], ets_ns: int, payload: bytes = b"", position: Position | None = None) -> Event:
-        """Return the event that ``body``, which must be in normal form, and its canonical text ``payload`` are."""
+    def of(
+        body: dict[str, Any],
+        ets_ns: int,
+        payload: bytes = b"",
+        position: Position | None = None,
+        context: Context | None = None,
+    ) -> Event:
+        """Return the event that ``body``, which must be in normal form, and its canonical text ``payload`` are.
+
+        ``context`` is that of ``body``, where somebody has it already.
+        """
         actor: dict[str, Any] = body.get("actor", _NOTHING)
         event = Event(
             body["eid"],
             body["mid"],
             ets_ns,
-            Context(body["context"]),
+            context or Context(body["context"]),
             actor.get("id", ""),
             actor.get("type", ""),
             body.get("object"),

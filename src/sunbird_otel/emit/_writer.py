@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from pydantic import BaseModel, ValidationError
 from pydantic_core import SchemaValidator
 
+from sunbird_otel._context import Context
 from sunbird_otel._event import Event
 from sunbird_otel._limits import Limits
 from sunbird_otel.emit._context import VERSION, canonical, plain
@@ -103,6 +104,7 @@ class Writer:
         self._faults = faults
         self._checked = faults.validation != "off"
         self._most_bytes = Limits().event_bytes
+        self._context = Context({})
 
     def write(self, eid: str, edata: Mapping[str, Any], scope: Scope, mid: str = "") -> Event | None:
         """Send one event, and return it; ``None`` when it cannot be written and that is not to be raised.
@@ -147,7 +149,10 @@ class Writer:
             self._transport.send(body)
         except Exception as error:  # noqa: BLE001 - a transport's fault is not the caller's
             self._faults.swallowed("transport", error)
-        return Event.of(body, ets * _MS)
+        context = self._context  # that of the event before: most come from one scope, whichever thread writes them
+        if context.value is not scope.context:
+            context = self._context = Context(scope.context)
+        return Event.of(body, ets * _MS, context=context)
 
 
 def _is_valid(eid: str, edata: dict[str, Any]) -> bool:
