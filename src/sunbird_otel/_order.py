@@ -157,16 +157,13 @@ class Sequencer:
 
     def _release(self) -> list[Entry]:
         buffer = self._buffer
+        released: list[Entry] = []
         if self._is_heap:
-            entry = heappop(buffer)
-            time_ns = entry[0]
-            released = [entry]
+            time_ns = buffer[0][0]
             while buffer and buffer[0][0] == time_ns:
                 released.append(heappop(buffer))
         else:
-            entry = buffer.pop()
-            time_ns = entry[0]
-            released = [entry]
+            time_ns = buffer[-1][0]
             while buffer and buffer[-1][0] == time_ns:
                 released.append(buffer.pop())
         for entry in released:

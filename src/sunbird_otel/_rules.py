@@ -264,10 +264,7 @@ class Rules:
 
     def workflow_of(self, kinds: Iterable[str], marks: Iterable[str]) -> str:
         """Decide the workflow from the kinds of flows around and inside a flow, and what their producers mark."""
-        key = (
-            kinds if isinstance(kinds, frozenset) else frozenset(kinds),
-            marks if isinstance(marks, frozenset) else frozenset(marks),
-        )
+        key = (frozenset(kinds), frozenset(marks))
         known = self._workflows.get(key)
         if known is None:
             found = [w for w in self.workflows if w.name in key[1] or w.marked_by_flows & key[0]]
