@@ -89,7 +89,7 @@ EDGES: dict[str, tuple[set[str], set[str]]] = {
     "_rules_file": ({"pydantic", "pydantic_core"}, set()),
     "schema": ({"pydantic", "pydantic_core"}, set()),
     "sources": ({"orjson"}, set()),
-    "sinks": ({"google", "grpc", "mypy_extensions", "opentelemetry", "orjson", "urllib3"}, set()),
+    "sinks": ({"google", "grpc", "opentelemetry", "orjson", "urllib3"}, set()),
     "view": ({"rich"}, set()),
     "cli": ({"orjson", "rich", "typer"}, {"schema", "sinks", "sources", "view"}),
     # The settings are the commands': the same words, read by the same code.
@@ -106,7 +106,7 @@ EDGES: dict[str, tuple[set[str], set[str]]] = {
 # The one step outward: `Rules.load` is where users look for it, and reads its files when it is called.
 ON_CALL = {("_rules", "_rules_file")}
 
-CORE_PACKAGES = {"msgspec", "mypy_extensions", "orjson"}
+CORE_PACKAGES = {"msgspec", "orjson"}
 
 # `import sunbird_otel` must stay light: a service pays for what it uses.
 HEAVY = ("click", "google", "grpc", "opentelemetry", "pydantic", "requests", "rich", "typer", "urllib3")

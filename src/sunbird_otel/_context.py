@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from mypy_extensions import mypyc_attr
-
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
 
-@mypyc_attr(acyclic=True)
 class Context:
     """One ``context`` in normal form, with what follows from it alone.
 

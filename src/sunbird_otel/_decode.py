@@ -32,8 +32,6 @@ from sunbird_otel._json import ADDED_BY_PIPELINE, Refusal, canonical, is_array, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mypy_extensions import i64
-
     from sunbird_otel._limits import Limits
 
 EARLIEST_ETS_MS: Final = 946_684_800_000
@@ -174,19 +172,13 @@ def is_eid(eid: str) -> bool:
     return known
 
 
-def nanoseconds(milliseconds: int) -> int:
-    """Return ``milliseconds`` of a moment between the years 1678 and 2262, or of less, in nanoseconds.
+def nanoseconds(milliseconds: Any, divided_by: Any = 1) -> int:
+    """Return milliseconds, as a fraction of integers, in nanoseconds.
 
-    The product is one of 64 bits: a product of large ``int`` in compiled code ends the process when Ctrl-C comes just
-    then, since such code takes the interrupt that the interpreter raises from within for lack of memory.
+    They are Any because a product of large ``int`` in compiled code ends the process when Ctrl-C comes just then: the
+    interpreter raises the interrupt from within the product, where such code takes every error for lack of memory.
     """
-    ms: i64 = milliseconds
-    return ms * _MS
-
-
-def nanoseconds_of(numerator: Any, denominator: Any) -> int:
-    """Return a fraction of milliseconds, of any size, in nanoseconds; they are Any for the reason that stands above."""
-    ns: int = numerator * _MS // denominator
+    ns: int = milliseconds * _MS // divided_by
     return ns
 
 
@@ -288,7 +280,7 @@ def _ets(value: object) -> int:
         raise Refusal("missing_field", "$.ets", "milliseconds since 1970", "absent or null")
     else:
         raise Refusal("wrong_type", "$.ets", "milliseconds since 1970, a number", show(value))
-    ns = nanoseconds_of(numerator, denominator)
+    ns = nanoseconds(numerator, denominator)
     if not _EARLIEST_NS <= ns < _LATEST_NS:
         raise Refusal("ets_out_of_range", "$.ets", "milliseconds from 2000 to 2100", show(value))
     return ns

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 import orjson
-from mypy_extensions import mypyc_attr
 
 from sunbird_otel._context import Context
 from sunbird_otel._findings import Position
@@ -15,7 +14,6 @@ ANONYMOUS: Final = frozenset({"", "anonymous", "null", "undefined", "none"})
 """Ids, in lower case, that clients write when they know none: they identify nobody."""
 
 
-@mypyc_attr(acyclic=True, free_list_len=1)
 class Event:
     """One telemetry event in the normal form of :mod:`sunbird_otel._decode`.
 

@@ -6,8 +6,6 @@ from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from mypy_extensions import mypyc_attr
-
 from sunbird_otel._event import ANONYMOUS, Event
 
 if TYPE_CHECKING:
@@ -25,7 +23,6 @@ _REMEMBERED_FLOWS: Final = 8
 """Closed flows that a lane remembers, to know a repeated END and to answer a late event."""
 
 
-@mypyc_attr(acyclic=True)
 class Inside:
     """An event inside a flow: its time, what was written of it, and the error that it tells.
 
@@ -41,7 +38,6 @@ class Inside:
         self.event = event
 
 
-@mypyc_attr(acyclic=True)
 class FlowLink:
     """A reference to a span, by link or as a parent."""
 
@@ -241,7 +237,6 @@ class FlowClosed:
         self.flow = flow
 
 
-@mypyc_attr(acyclic=True, free_list_len=1)
 class Answered:
     """A request that stands in no flow and holds no events, which is nearly every one: a closed flow, in short."""
 
@@ -284,7 +279,6 @@ class FlowSegment:
         flow.events, flow.events_bytes = [], 0
 
 
-@mypyc_attr(acyclic=True, free_list_len=1)
 class Lone:
     """An event that gets a span of its own: no flow holds it, or a flow of another producer does."""
 

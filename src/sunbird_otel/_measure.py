@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from sunbird_otel._decode import EARLIEST_ETS_MS, LATEST_ETS_MS, nanoseconds, nanoseconds_of
+from sunbird_otel._decode import EARLIEST_ETS_MS, LATEST_ETS_MS, nanoseconds
 from sunbird_otel._json import integers, is_array, is_number, is_object
 
 if TYPE_CHECKING:
@@ -67,4 +67,4 @@ def duration_ns(event: Event, path: str) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _LONGEST_REQUEST_MS:
         return 0
     numerator, denominator = value.as_integer_ratio()
-    return nanoseconds_of(numerator, denominator)
+    return nanoseconds(numerator, denominator)

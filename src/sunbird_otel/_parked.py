@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
-from mypy_extensions import mypyc_attr
-
 from sunbird_otel._flow import FlowLink
 
 if TYPE_CHECKING:
@@ -39,7 +37,6 @@ class Waiting:
         self.until_ns = until_ns
 
 
-@mypyc_attr(acyclic=True)
 class Written:
     """A request that has been written; ``others`` are the parts that other services have of it."""
 

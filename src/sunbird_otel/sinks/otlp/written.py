@@ -20,8 +20,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from mypy_extensions import mypyc_attr
-
 from sunbird_otel import names
 from sunbird_otel._form import Form
 from sunbird_otel._signals import MetricPoint
@@ -41,7 +39,6 @@ _WORTH: Final = 2
 """How often a kept value must have been asked for, on average, for the attribute to be one whose values repeat."""
 
 
-@mypyc_attr(acyclic=True)
 class Written:
     """One span, or one point of the metric ``metric`` (its name, description and unit), as a part of a request.
 
