@@ -70,6 +70,21 @@ for ms in range(1, 41):
 """
 
 
+DURATIONS = """
+import signal
+from sunbird_otel._duration import parse_duration
+
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+for _ in range(500):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0003)
+        while True:
+            parse_duration("36000h")
+    except KeyboardInterrupt:
+        pass
+"""
+
+
 def settings() -> dict[str, Any]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     hook: dict[str, Any] = project["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]
@@ -130,6 +145,12 @@ def test_an_interrupt_is_raised_from_wherever_it_comes() -> None:
     done = python(INTERRUPTED, EXAMPLES[0])
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.split()) == 40
+
+
+@needs_compiled
+def test_an_interrupt_is_raised_from_a_length_of_time() -> None:
+    done = python(DURATIONS)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def replayed(folder: Path, path: str, *arguments: str) -> tuple[dict[str, bytes], str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 UNITS_NS: Final = {"s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9}
 """The units from the smallest on, in nanoseconds."""
@@ -23,4 +23,7 @@ def parse_duration(text: str) -> int:
     found = _FORM.fullmatch(text)
     if found is None:
         raise ValueError(text)
-    return int(found[1]) * UNITS_NS[found[2]]
+    # Any for the reason that `nanoseconds` in `_decode` gives: a product of large integers must bear Ctrl-C.
+    number: Any = int(found[1])
+    ns: int = number * UNITS_NS[found[2]]
+    return ns
