@@ -9,7 +9,6 @@ from sunbird_otel import names
 from sunbird_otel._event import Event
 from sunbird_otel._json import dumps, is_array, is_empty, is_number, is_object
 from sunbird_otel._measure import moments
-from sunbird_otel._paths import is_uuid
 from sunbird_otel._values import put
 
 if TYPE_CHECKING:
@@ -17,9 +16,7 @@ if TYPE_CHECKING:
     from sunbird_otel._signals import Attributes
 
 _SERVER_ERROR: Final = 500
-_ID_DIGITS: Final = 4
-_ID_LENGTH: Final = 40
-_METHOD: Final = re.compile(r"[A-Za-z]{1,20}")
+_OWN_REQUEST_FIELDS: Final = ("type", "level", "message", "pageid")
 _CDATA_KEYS: Final = {"playsession": names.PLAY_SESSION, "contentsession": names.CONTENT_SESSION}
 _PIPELINE_LOG: Final = "telemetry_audit"
 
@@ -35,6 +32,7 @@ class _Table:
             outer, dot, inner = path.partition(".")
             if dot:
                 self.nested.setdefault(outer, {})[inner] = key
+        self.of_requests = tuple((field, self.direct.get(field, "")) for field in _OWN_REQUEST_FIELDS)
 
     def has_all_of(self, field: str, value: Any) -> bool:
         """Tell whether ``value`` is an object whose fields all have names of their own."""
@@ -198,70 +196,120 @@ def error_text(event: Event) -> str:
 _ERROR_TEXT: Final = 200
 
 
+class _Params:
+    """The fields of a request, and how many of them have been asked for: each once."""
+
+    __slots__ = ("asked", "fields")
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        """Begin with none asked for."""
+        self.fields = fields
+        self.asked = 0
+
+    def get(self, name: str) -> Any:
+        """Return the value of a field; None when there is none."""
+        value = self.fields.get(name)
+        if value is not None:
+            self.asked += 1
+        return value
+
+
 def request_attributes(attributes: Attributes, event: Event, request_id: str) -> tuple[str, bool]:
     """Add what a LOG api_access or an ACCESS says.
 
     Returns:
         The name of the span, ``METHOD route`` with ids in the path replaced by ``{id}``, and whether the server failed.
     """
-    fields = event.params
-    name = _method_and_url(attributes, fields)
-    status = fields.get("status")
+    params = _Params(event.params)
+    name = _method_and_url(attributes, params)
+    status = params.get("status")
     code = _status_code(status)
     if code:
         attributes[names.HTTP_STATUS] = code
     else:
         put(attributes, names.REQUEST_STATUS, status)
-    size = fields.get("size")
+    size = params.get("size")
     if is_number(size):
         attributes[names.HTTP_BODY_SIZE] = int(size)
-    rid = fields.get("rid")
+    rid = params.get("rid")
     put(attributes, names.REQUEST_ID, request_id)
     if isinstance(rid, str) and rid != request_id:
         put(attributes, names.REQUEST_API, rid)
     for field, key in _REQUEST_FIELDS:
-        put(attributes, key, fields.get(field))
-    own: dict[str, Any] = {field: fields[field] for field in _OWN_REQUEST_FIELDS if field in fields}
-    _put_edata(attributes, own, event.eid)
-    if not fields.keys() <= _READ_REQUEST_FIELDS:
-        rest = {f: value for f, value in fields.items() if f not in _READ_REQUEST_FIELDS and not is_empty(value)}
+        put(attributes, key, params.get(field))
+    _own_attributes(attributes, params, event.eid)
+    params.get("params")
+    if params.asked < len(params.fields):
+        rest = {f: v for f, v in params.fields.items() if f not in _READ_REQUEST_FIELDS and not is_empty(v)}
         if rest:
             attributes[names.REQUEST_PARAMS] = dumps(rest)
     return name, code >= _SERVER_ERROR
 
 
-def _method_and_url(attributes: Attributes, fields: dict[str, Any]) -> str:
-    method, url = fields.get("method"), fields.get("url") or fields.get("path")
-    method = method if isinstance(method, str) else ""
+def _own_attributes(attributes: Attributes, params: _Params, eid: str) -> None:
+    """Add the fields that a LOG has beside its ``params``."""
+    other: dict[str, Any] = {}
+    for field, key in _TABLES.get(eid, _NO_TABLE).of_requests:
+        value = params.get(field)
+        if key:
+            put(attributes, key, value)
+        elif not is_empty(value):
+            other[field] = value
+    if other:
+        attributes[names.EDATA_OTHER] = dumps(other)
+
+
+class _Call:
+    """What is called: a method of HTTP, the parts of a URL, and what a span of it is named."""
+
+    __slots__ = ("method", "name", "path", "query")
+
+    def __init__(self, method: str, url: str) -> None:
+        """Take ``url`` apart; ``method`` is not used if it is none."""
+        self.method = method.upper() if _METHOD.fullmatch(method) else ""
+        self.path, _, self.query = url.partition("?")
+        self.name = f"{self.method or 'HTTP'} {route(self.path)}" if url else self.method or "HTTP"
+
+
+def _call(method: str, url: str) -> _Call:
+    calls = _CALLS.get(method)
+    if calls is None:
+        return _Call(method, url)
+    call = calls.get(url)
+    if call is None:
+        if len(calls) >= _MOST_CALLS:
+            calls.clear()
+        call = calls[url] = _Call(method, url)
+    return call
+
+
+def _method_and_url(attributes: Attributes, params: _Params) -> str:
+    method, url = params.get("method"), params.get("url") or params.get("path")
     url = url if isinstance(url, str) else ""
-    known = _CALLS.get(method + " " + url)
-    if known is None:
-        path, _, query = url.partition("?")
-        valid = method.upper() if _METHOD.fullmatch(method) else ""
-        known = (valid, path, query, f"{valid or 'HTTP'} {route(path)}" if url else valid or "HTTP")
-        if len(_CALLS) >= _MOST_CALLS:
-            _CALLS.clear()
-        _CALLS[method + " " + url] = known
-    valid, path, query, name = known
-    if valid:
-        attributes[names.HTTP_METHOD] = valid
+    call = _call(method if isinstance(method, str) else "", url)
+    if call.method:
+        attributes[names.HTTP_METHOD] = call.method
     if url:
-        attributes[names.URL_PATH] = path
-    if query:
-        attributes[names.URL_QUERY] = query
-    return name
+        attributes[names.URL_PATH] = call.path
+    if call.query:
+        attributes[names.URL_QUERY] = call.query
+    return call.name
 
 
-_CALLS: Final[dict[str, tuple[str, str, str, str]]] = {}
-_MOST_CALLS: Final = 10_000
+_METHOD: Final = re.compile(r"[A-Za-z]{1,20}")
+_METHODS: Final = ("", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
+_CALLS: Final[dict[str, dict[str, _Call]]] = {method: {} for method in _METHODS}
+"""The calls that were made lately, by method and URL. Of other methods, which anybody may invent, none is kept."""
+_MOST_CALLS: Final = 2_000
 _REQUEST_FIELDS: Final = tuple(names.REQUEST_FIELDS.items())
-_OWN_REQUEST_FIELDS: Final = ("type", "level", "message", "pageid")
 _READ_REQUEST_FIELDS: Final = frozenset(
     {"params", "method", "url", "path", "status", "size", "rid", *names.REQUEST_FIELDS, *_OWN_REQUEST_FIELDS}
 )
 
 
 def _status_code(status: object) -> int:
+    if type(status) is int:  # most are
+        return status if _LEAST_STATUS <= status <= _GREATEST_STATUS else 0
     if isinstance(status, str) and status.isascii() and status.isdigit() and len(status) == _STATUS_DIGITS:
         return int(status)
     if is_number(status) and int(status) == status and _LEAST_STATUS <= status <= _GREATEST_STATUS:
@@ -274,6 +322,19 @@ _LEAST_STATUS: Final = 100
 _GREATEST_STATUS: Final = 599
 
 
+_TO_DIGIT: Final = r"[^/0-9]*+[0-9]"
+_ID: Final = re.compile(
+    rf"""/(?:
+        {_TO_DIGIT * 4}[^/]*+
+        | [0-9]+
+        | [^/]{{41,}}+
+        | [0-9A-Fa-f]{{32}} | [0-9A-Fa-f]{{8}}(?:-[0-9A-Fa-f]{{4}}){{3}}-[0-9A-Fa-f]{{12}}
+    )(?![^/])""",
+    re.VERBOSE,
+)
+"""A segment with its slash that looks like an id: of four digits or more, nothing but digits, long, or a UUID."""
+
+
 def route(path: str) -> str:
     """Return ``path`` with what looks like an id replaced, so that names stay few.
 
@@ -282,13 +343,7 @@ def route(path: str) -> str:
     """
     if "://" in path:
         path = "/" + path.split("://", 1)[1].partition("/")[2]
-    return "/".join("{id}" if _is_id(segment) else segment for segment in path.split("/"))
-
-
-def _is_id(segment: str) -> bool:
-    if segment.isdigit() or len(segment) > _ID_LENGTH or is_uuid(segment):
-        return True
-    return not segment.isalpha() and sum(map(str.isdigit, segment)) >= _ID_DIGITS
+    return _ID.sub("/{id}", "/" + path)[1:]
 
 
 def metric_attributes(event: Event) -> Attributes:

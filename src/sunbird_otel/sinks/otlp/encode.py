@@ -27,7 +27,7 @@ from sunbird_otel import names
 from sunbird_otel._signals import SpanKind, StatusCode
 from sunbird_otel._version import __version__
 from sunbird_otel.sinks.otlp.text import utf8
-from sunbird_otel.sinks.otlp.written import SAMPLED, Gauge, Key, Written, WrittenForm, resource_attributes
+from sunbird_otel.sinks.otlp.written import SAMPLED, Gauge, Key, Keys, Written, WrittenForm, resource_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,6 +51,7 @@ _WIRE_TYPES: Final = {
 }
 _CONTINUED: Final = 0x80
 _UINT64: Final = (1 << 64) - 1
+_LONGEST_VARINT: Final = 10
 
 
 def _long_varint(number: int) -> bytes:
@@ -63,10 +64,15 @@ def _long_varint(number: int) -> bytes:
 
 
 _VARINTS: Final = [_long_varint(number) for number in range(16384)]
+_CONTINUED_VARINTS: Final = [bytes((number & 0x7F | _CONTINUED, number >> 7 | _CONTINUED)) for number in range(16384)]
 
 
 def _varint(number: int) -> bytes:
-    return _VARINTS[number] if number < 16384 else _long_varint(number)  # noqa: PLR2004 - what stands above
+    if number < 1 << 14:
+        return _VARINTS[number]
+    if number < 1 << 28:
+        return _CONTINUED_VARINTS[number & 0x3FFF] + _VARINTS[number >> 14]
+    return _long_varint(number)
 
 
 def _tag(message: type[Message], field: str) -> bytes:
@@ -137,19 +143,23 @@ class ProtobufForm(WrittenForm):
 
     def __init__(self) -> None:
         """Start with nothing known to repeat."""
-        super().__init__()
+        self._span_keys = Keys(_SPAN_ATTRIBUTES)
+        self._event_keys = Keys(_EVENT_ATTRIBUTES)
+        self._link_keys = Keys(_LINK_ATTRIBUTES)
+        self._point_keys = Keys(_POINT_ATTRIBUTES)
+        self._resource_keys = Keys(_RESOURCE_ATTRIBUTES)
         self._names: dict[str, bytes] = {}
         self._resources: dict[Resource, bytes] = {}
 
     def block(self, attributes: Attributes) -> bytes:
         """Return attributes of a span, each as it stands there."""
-        return b"".join(self._pairs(attributes, _SPAN_ATTRIBUTES))
+        return self._joined(attributes, self._span_keys)
 
     def event(self, name: str, time_ns: int, attributes: Attributes) -> bytes:
         """Return an event, with its length before it."""
         body = _EVENT_TIME + _fixed64(time_ns) + _EVENT_NAME + self._name(name)
         if attributes:
-            body += b"".join(self._pairs(attributes, _EVENT_ATTRIBUTES))
+            body += self._joined(attributes, self._event_keys)
         return _varint(len(body)) + body
 
     def span(  # noqa: PLR0917 - by place, since it is called for nearly every event
@@ -184,7 +194,7 @@ class ProtobufForm(WrittenForm):
         ]
         parts += blocks
         if attributes:
-            parts += self._pairs(attributes, _SPAN_ATTRIBUTES)
+            self._add(attributes, self._span_keys, parts)
         if events:
             parts.append(_SPAN_EVENTS)
             parts.append(_SPAN_EVENTS.join(events))
@@ -207,7 +217,7 @@ class ProtobufForm(WrittenForm):
         else:
             body += _POINT_DOUBLE + _double(point.value)
         if point.attributes:
-            body += b"".join(self._pairs(point.attributes, _POINT_ATTRIBUTES))
+            body += self._joined(point.attributes, self._point_keys)
         return Written(point.resource, _sized(body), 1, (point.name, point.description, point.unit))
 
     def traces(self, spans: Mapping[Resource, Sequence[bytes]]) -> bytes:
@@ -245,7 +255,7 @@ class ProtobufForm(WrittenForm):
     def _resource(self, resource: Resource) -> bytes:
         known = self._resources.get(resource)
         if known is None:
-            known = _RESOURCE + _sized(b"".join(self._pairs(resource_attributes(resource), _RESOURCE_ATTRIBUTES)))
+            known = _RESOURCE + _sized(self._joined(resource_attributes(resource), self._resource_keys))
             if len(self._resources) < _MOST_NAMES:
                 self._resources[resource] = known
         return known
@@ -259,27 +269,39 @@ class ProtobufForm(WrittenForm):
         return known
 
     def _link(self, link: Link) -> bytes:
-        attributes = b"".join(self._pairs(link.attributes, _LINK_ATTRIBUTES))
+        attributes = self._joined(link.attributes, self._link_keys)
         return _sized(_LINK_TRACE + link.trace_id + _LINK_SPAN + link.span_id + attributes + _LINK_FLAGS)
 
     def _key(self, key: str) -> bytes:
         return _KEY + _sized(utf8(key))
 
-    def _pair(self, prefix: bytes, value: AttributeValue) -> bytes:
-        return _sized(prefix + _VALUE + _sized(_any_value(value)))
+    def _pair(self, key: Key, value: AttributeValue) -> bytes:
+        return key.before + _sized(key.prefix + _VALUE + _sized(_any_value(value)))
 
     def _text(self, key: Key, value: str, parts: list[bytes]) -> None:
         text = utf8(value)
         size = len(text)
-        head = key.heads.get(size)
-        if head is None:
-            inner = _STRING + _varint(size)
-            head = key.prefix + _VALUE + _varint(len(inner) + size) + inner
-            head = _varint(len(head) + size) + head
-            if size < _SHORT:
-                key.heads[size] = head
-        parts.append(head)
+        if size < _SHORT:
+            heads = key.heads
+            if not heads:
+                heads = key.heads = [_head(key, _STRING + _varint(short), short) for short in range(_SHORT)]
+            parts.append(heads[size])
+        else:
+            parts.append(_head(key, _STRING + _varint(size), size))
         parts.append(text)
+
+    def _integer(self, key: Key, value: int) -> bytes:
+        heads = key.wholes
+        if not heads:
+            heads = key.wholes = [_head(key, _INT, size) for size in range(_LONGEST_VARINT + 1)]
+        number = _varint(value) if value >= 0 else _long_varint(value & _UINT64)
+        return heads[len(number)] + number
+
+
+def _head(key: Key, inner: bytes, size: int) -> bytes:
+    """Return what stands before the last ``size`` bytes of an attribute, of whose value ``inner`` is the beginning."""
+    head = key.prefix + _VALUE + _varint(len(inner) + size) + inner
+    return key.before + _varint(len(head) + size) + head
 
 
 def _any_value(value: AttributeValue) -> bytes:

@@ -13,7 +13,7 @@ import orjson
 from sunbird_otel import names
 from sunbird_otel._version import __version__
 from sunbird_otel.sinks.otlp.text import utf8
-from sunbird_otel.sinks.otlp.written import SAMPLED, Gauge, Key, Written, WrittenForm, resource_attributes
+from sunbird_otel.sinks.otlp.written import SAMPLED, Gauge, Key, Keys, Written, WrittenForm, resource_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 class JsonForm(WrittenForm):
     """Writes OTLP/JSON; a request is one line, without the newline."""
 
+    def __init__(self) -> None:
+        """Start with nothing known to repeat."""
+        self._keys = Keys(b",")
+
     def block(self, attributes: Attributes) -> bytes:
         """Return attributes, with commas between them."""
-        return b"".join(self._pairs(attributes, b",")[1:])
+        return self._joined(attributes, self._keys)[1:]
 
     def event(self, name: str, time_ns: int, attributes: Attributes) -> bytes:
         """Return an event."""
@@ -69,11 +73,9 @@ class JsonForm(WrittenForm):
                 start_ns,
                 end_ns,
             ),
-            b",".join(blocks),
+            b",".join([*blocks, self.block(attributes)] if attributes else blocks),
+            b"]",
         ]
-        pairs = self._pairs(attributes, b",")
-        parts += pairs if blocks else pairs[1:]
-        parts.append(b"]")
         if events:
             parts += [b',"events":[', b",".join(events), b"]"]
         if links:
@@ -130,11 +132,14 @@ class JsonForm(WrittenForm):
     def _key(self, key: str) -> bytes:
         return b'{"key":%b,"value":' % _string(key)
 
-    def _pair(self, prefix: bytes, value: AttributeValue) -> bytes:
-        return prefix + _value(value) + b"}"
+    def _pair(self, key: Key, value: AttributeValue) -> bytes:
+        return b"%b%b%b}" % (key.before, key.prefix, _value(value))
 
     def _text(self, key: Key, value: str, parts: list[bytes]) -> None:
-        parts += (key.prefix, b'{"stringValue":', _string(value), b"}}")
+        parts += (key.before, key.prefix, b'{"stringValue":', _string(value), b"}}")
+
+    def _integer(self, key: Key, value: int) -> bytes:
+        return self._pair(key, value)
 
 
 def _value(value: AttributeValue) -> bytes:

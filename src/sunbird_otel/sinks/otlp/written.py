@@ -64,25 +64,36 @@ class Gauge(NamedTuple):
 
 
 class Key:
-    """An attribute key as it is written, with the values that were written with it lately."""
+    """An attribute key as it is written, with the values that were written with it lately.
 
-    __slots__ = ("asked", "heads", "integers", "prefix", "texts")
+    ``before`` is what every attribute stands after, ``prefix`` what each begins with. ``heads`` and ``wholes`` are for
+    the subclass that writes lengths: what stands before a text, and before an integer, of so many bytes.
+    """
 
-    def __init__(self, prefix: bytes) -> None:
+    __slots__ = ("asked", "before", "heads", "integers", "prefix", "texts", "wholes")
+
+    def __init__(self, before: bytes, prefix: bytes) -> None:
+        self.before = before
         self.prefix = prefix
-        self.heads: dict[int, bytes] = {}
-        """What stands before a text, by its length, where that makes a difference."""
         self.texts: dict[str, bytes] | None = {}
         self.integers: dict[int, bytes] = {}
         self.asked = 0
+        self.heads: list[bytes] = []
+        self.wholes: list[bytes] = []
+
+
+class Keys:
+    """Attribute keys as they are written in one kind of place, where each attribute stands after ``before``."""
+
+    __slots__ = ("before", "known")
+
+    def __init__(self, before: bytes) -> None:
+        self.before = before
+        self.known: dict[str, Key] = {}
 
 
 class WrittenForm(Form[Written]):
     """Writes signals as bytes; a subclass knows the encoding."""
-
-    def __init__(self) -> None:
-        """Start with nothing known to repeat."""
-        self._keys: dict[str, Key] = {}
 
     def traces(self, spans: Mapping[Resource, Sequence[bytes]]) -> bytes:
         """Return one ``ExportTraceServiceRequest`` of spans by resource."""
@@ -114,15 +125,13 @@ class WrittenForm(Form[Written]):
             signal.synthetic,
         )
 
-    def _pairs(self, attributes: Attributes, before: bytes) -> list[bytes]:  # noqa: C901 - the hottest loop: no calls
-        """Return the parts of which attributes consist, each attribute after ``before``."""
-        keys = self._keys
-        parts: list[bytes] = []
+    def _add(self, attributes: Attributes, keys: Keys, parts: list[bytes]) -> None:  # noqa: C901 - hot: no calls
+        """Add the parts of which attributes consist."""
+        keys_known = keys.known
         for key, value in attributes.items():
-            known = keys.get(key)
+            known = keys_known.get(key)
             if known is None:
-                known = keys[key] = Key(self._key(key))
-            parts.append(before)
+                known = keys_known[key] = Key(keys.before, self._key(key))
             if type(value) is str:
                 texts = known.texts
                 if texts is None:
@@ -130,7 +139,7 @@ class WrittenForm(Form[Written]):
                     continue
                 pair = texts.get(value)
                 if pair is None:
-                    pair = self._pair(known.prefix, value)
+                    pair = self._pair(known, value)
                     if len(texts) >= _REPEATED:
                         if known.asked < _WORTH * _REPEATED:
                             known.texts = None
@@ -144,24 +153,33 @@ class WrittenForm(Form[Written]):
                 integers = known.integers
                 pair = integers.get(value)
                 if pair is None:
-                    pair = self._pair(known.prefix, value)
+                    pair = self._integer(known, value)
                     if len(integers) < _REPEATED:
                         integers[value] = pair
                 parts.append(pair)
             else:
-                parts.append(self._pair(known.prefix, value))
-        return parts
+                parts.append(self._pair(known, value))
+
+    def _joined(self, attributes: Attributes, keys: Keys) -> bytes:
+        """Return attributes as they are written."""
+        parts: list[bytes] = []
+        self._add(attributes, keys, parts)
+        return b"".join(parts)
 
     def _text(self, key: Key, value: str, parts: list[bytes]) -> None:
         """Add the parts of one attribute whose values do not repeat."""
+        raise NotImplementedError
+
+    def _integer(self, key: Key, value: int) -> bytes:
+        """Return one attribute, with what it stands after."""
         raise NotImplementedError
 
     def _key(self, key: str) -> bytes:
         """Return what every attribute ``key`` begins with."""
         raise NotImplementedError
 
-    def _pair(self, prefix: bytes, value: AttributeValue) -> bytes:
-        """Return one attribute."""
+    def _pair(self, key: Key, value: AttributeValue) -> bytes:
+        """Return one attribute, with what it stands after."""
         raise NotImplementedError
 
 
