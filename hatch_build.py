@@ -20,19 +20,22 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ASKED_FOR: Final = "SUNBIRD_OTEL_COMPILE"
 
-# All modules share one library, so that they call each other directly; each has beside it what the import finds.
+# All modules share one library, so that they call each other directly; each has beside it what the import finds. Nobody
+# else calls into it, so that the compiler may put such calls' code in their place.
 _SETUP: Final = """
 import sys
 from setuptools import setup
 from mypyc.build import mypycify
 
 libraries, objects, *arguments = sys.argv[1:]
+extensions = mypycify(arguments, opt_level="3", debug_level="0", group_name="sunbird_otel._core", target_dir=objects)
+if sys.platform != "win32":
+    for extension in extensions:
+        extension.extra_compile_args += ["-fvisibility=hidden", "-fno-semantic-interposition"]
 setup(
     name="core",
     packages=[],
-    ext_modules=mypycify(
-        arguments, opt_level="3", debug_level="0", group_name="sunbird_otel._core", target_dir=objects
-    ),
+    ext_modules=extensions,
     script_args=["--quiet", "build_ext", "--build-lib", libraries, "--build-temp", objects],
 )
 """
