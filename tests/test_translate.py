@@ -264,6 +264,13 @@ def test_a_request_is_a_server_span_named_by_method_and_route() -> None:
         ("/user/6f0b2f6e-1111-4222-8333-0123456789ab/roles", "/user/{id}/roles"),
         ("/user/6F0B2F6E111142228333012345678901", "/user/{id}"),
         ("/content/v3/read", "/content/v3/read"),
+        ("/user/deadbeef-dead-beef-dead-beefdeadbeef", "/user/{id}"),
+        ("/user/deadbeef-dead-beef-dead-beefdeadbeef-x", "/user/deadbeef-dead-beef-dead-beefdeadbeef-x"),
+        ("/user/deadbeef-dead-beef-dead-beefdeadbeeg", "/user/deadbeef-dead-beef-dead-beefdeadbeeg"),
+        ("/user/" + "deadbeef" * 4, "/user/{id}"),
+        ("/a1b2c3/d1e2f3g4/5/6", "/a1b2c3/{id}/{id}/{id}"),
+        ("12/read", "{id}/read"),
+        ("/a/" + "x" * 40, "/a/" + "x" * 40),
         ("/a/" + "x" * 41, "/a/{id}"),
         ("https://host/api/v1/do_1234", "/api/v1/{id}"),
         ("", ""),
@@ -336,6 +343,37 @@ def test_params_of_any_form_are_read() -> None:
 def test_other_params_travel_as_one_json_text() -> None:
     attributes = request_of(params(method="GET", invented=1, deep={"a": [1]})).attributes
     assert json.loads(str(attributes[names.REQUEST_PARAMS])) == {"invented": 1, "deep": {"a": [1]}}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"method": "GET", "url": "/x", "status": 200, "rid": "r1", "size": None},
+        {"method": "GET", "url": "/x", "path": "/y"},
+        {"url": "", "path": "/y", "duration": 3, "empty": [], "nothing": None},
+    ],
+)
+def test_other_params_are_found_whichever_of_the_known_ones_are_there(fields: Event) -> None:
+    assert names.REQUEST_PARAMS not in request_of(params(**fields)).attributes
+    attributes = request_of(params(**fields, invented=1)).attributes
+    assert attributes[names.REQUEST_PARAMS] == '{"invented":1}'
+
+
+def test_the_own_fields_of_a_request_keep_their_names_and_what_has_none_stays_json() -> None:
+    own = {"type": "api_access", "level": "INFO", "message": "done", "pageid": ""}
+    said = request_of({**own, **params(method="GET")}).attributes
+    assert [said[f"sunbird.log.{field}"] for field in ("type", "level", "message")] == ["api_access", "INFO", "done"]
+    assert names.EDATA_OTHER not in said
+    attributes = request_of({"type": "t", "level": "INFO", "message": "", "method": "GET"}, eid="ACCESS").attributes
+    assert attributes["sunbird.access.type"] == "t"
+    assert attributes[names.EDATA_OTHER] == '{"level":"INFO"}'
+
+
+def test_an_url_that_is_called_again_says_the_same() -> None:
+    for method in ("GET", "get", "POST", "MKCOL", "GET"):
+        attributes = request_of(params(method=method, url="/x/1234?a=?b")).attributes
+        assert attributes[names.HTTP_METHOD] == method.upper()
+        assert (attributes[names.URL_PATH], attributes[names.URL_QUERY]) == ("/x/1234", "a=?b")
 
 
 # --- Metrics ---------------------------------------------------------------------------------------------------------

@@ -136,7 +136,12 @@ class JsonForm(WrittenForm):
         return b"%b%b%b}" % (key.before, key.prefix, _value(value))
 
     def _text(self, key: Key, value: str, parts: list[bytes]) -> None:
-        parts += (key.before, key.prefix, b'{"stringValue":', _string(value), b"}}")
+        heads = key.heads
+        if not heads:
+            heads.append(key.before + key.prefix + b'{"stringValue":')
+        parts.append(heads[0])
+        parts.append(_string(value))
+        parts.append(b"}}")
 
     def _integer(self, key: Key, value: int) -> bytes:
         return self._pair(key, value)

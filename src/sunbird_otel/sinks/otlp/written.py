@@ -66,8 +66,8 @@ class Gauge(NamedTuple):
 class Key:
     """An attribute key as it is written, with the values that were written with it lately.
 
-    ``before`` is what every attribute stands after, ``prefix`` what each begins with. ``heads`` and ``wholes`` are for
-    the subclass that writes lengths: what stands before a text, and before an integer, of so many bytes.
+    ``before`` is what every attribute stands after, ``prefix`` what each begins with. ``heads`` and ``wholes`` are the
+    form's own: what stands before a text, and before an integer, of so many bytes where that makes a difference.
     """
 
     __slots__ = ("asked", "before", "heads", "integers", "prefix", "texts", "wholes")
