@@ -122,20 +122,21 @@ class Framer:
         line_end = b"\r\n" if buffer[end - 1] == _CR else b"\n"
         if not is_whole(bytes(buffer[start : end + 1 - len(line_end)])):
             return
-        texts = bytes(buffer[start : buffer.rfind(line_end, start)]).split(line_end)
-        limit = self._limit
-        number = taken = 0
-        for text in texts:
+        data = bytes(memoryview(buffer)[start : buffer.rfind(line_end, start) + len(line_end)])
+        texts: list[bytes] = []
+        taken, limit = 0, self._limit
+        # Splitting would look at each byte by itself; finding skips over them.
+        while (end := data.find(line_end, taken)) >= 0:
+            text = data[taken:end]
             if not is_whole(text) or len(text) > limit:
                 break
-            number += 1
-            taken += len(text) + len(line_end)
-        if not number:
+            texts.append(text)
+            taken = end + len(line_end)
+        if not texts:
             return
-        del texts[number:]
         self._at = self._line_start = start + taken
         yield Lines(self._source, self._line, texts, self._base + self._at, len(line_end))
-        self._line += number
+        self._line += len(texts)
         self._separable = True
         if self._wreck.is_past(self._base + self._at - 1):
             self._wreck = Wreck()
