@@ -125,6 +125,12 @@ def test_a_span_id_depends_on_trace_role_and_event() -> None:
     assert {len(id_) for id_ in ids} == {8}
 
 
+def test_no_span_id_is_zero() -> None:
+    event = one(MOBILE.start(0, "session"))
+    opposite = span_of(bytes(16), "session", event) + bytes(8)
+    assert span_of(opposite, "session", event) == bytes(7) + b"\1"
+
+
 def test_the_same_event_from_another_stage_has_the_same_ids() -> None:
     event = MOBILE.start(0, "session")
     later = {**event, "ets": float(event["ets"]), "syncts": 1, "flags": {"ex_processed": True}}
