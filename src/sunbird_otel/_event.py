@@ -158,8 +158,7 @@ class Event:
             params = merged.get("params")
             for entry in params if is_array(params) else (params,):
                 if is_object(entry):
-                    for name, value in entry.items():
-                        merged[name] = value
+                    merged.update(entry)
         return merged
 
 
