@@ -284,7 +284,7 @@ class _Model:
         flow = self.flows[number]
         kinds = {self.flows[n].kind for n in self._lineage(number)} | flow.inside
         may = RULES.by_kind[flow.kind].may_stay_open
-        return "*" not in may and RULES.workflow_of(kinds, ()) not in may
+        return "*" not in may and RULES.workflow_of(frozenset(kinds), frozenset()) not in may
 
     def _close(self, number: int, code: str = "") -> None:
         flow = self.flows[number]

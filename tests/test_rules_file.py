@@ -89,7 +89,7 @@ def test_a_file_adds_its_workflow_to_the_standard() -> None:
     assert rules.role(event("START", "other")) == Opens(rules.by_kind["activity"])
     workflow = rules.workflows[-1]
     assert (workflow.flows, workflow.precedence, workflow.source) == (("quiz",), 50, "quiz.toml")
-    assert rules.workflow_of(["session", "quiz"], ["mobile_app"]) == "quiz"
+    assert rules.workflow_of(frozenset({"session", "quiz"}), frozenset({"mobile_app"})) == "quiz"
 
 
 def test_the_profile_is_the_base_wherever_it_stands() -> None:
@@ -234,7 +234,7 @@ def test_more_conditions_may_overlap_fewer() -> None:
 def test_the_example_of_a_workflow() -> None:
     rules = load_rules(EXAMPLES / "quiz.toml")
     assert rules.role(event("START", "quiz-round")) == Opens(rules.by_kind["round"])
-    assert rules.workflow_of(["session", "quiz", "round"], []) == "quiz"
+    assert rules.workflow_of(frozenset({"session", "quiz", "round"}), frozenset()) == "quiz"
     standard = Rules.standard().by_kind
     assert rules.by_kind["player"].parents == standard["player"].parents | {"quiz", "round"}
     assert rules.by_kind["session"].may_stay_open == standard["session"].may_stay_open | {"quiz"}

@@ -203,7 +203,7 @@ class FlowEngine:
             self._answer(event, rule, run)
             return
         flow = self._making.make(event, rule, None, parent)
-        flow.start_ns = event.ets_ns - duration_ns(event, rule.duration)
+        flow.start_ns = event.ets_ns - duration_ns(event, rule.duration_param)
         flow.end_reason, flow.end_ns = "end", event.ets_ns
         self._gather(flow)
         if outside and owner is not None:
@@ -223,7 +223,7 @@ class FlowEngine:
         context, request_id = event.context, self._parked.request_id(event)
         trace_id = self._making.trace_of_request(event, request_id)
         span_id = span_of(trace_id, rule.kind, event)
-        start_ns = event.ets_ns - duration_ns(event, rule.duration)
+        start_ns = event.ets_ns - duration_ns(event, rule.duration_param)
         workflow = self._rules.workflow_of(rule.alone, self._rules.marks_of(context))
         links = () if run is None else (run.reference().typed("service_run"),)
         request = Answered(event, rule, trace_id, span_id, start_ns, request_id, workflow, links)

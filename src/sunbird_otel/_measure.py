@@ -54,9 +54,9 @@ def _is_moment(name: str, value: float) -> bool:
     return EARLIEST_ETS_MS <= value < LATEST_ETS_MS and _WHEN.search(name) is not None
 
 
-def duration_ns(event: Event, path: str) -> int:
-    """Return how long a request took by its field ``path``; 0 when it does not say or what it says cannot be."""
-    value = event.params.get(path.removeprefix("params."))
+def duration_ns(event: Event, param: str) -> int:
+    """Return how long a request took by its field ``param``; 0 when it does not say or what it says cannot be."""
+    value = event.params.get(param)
     if type(value) is int and 0 <= value <= _LONGEST_REQUEST_MS:
         return nanoseconds(value)
     if isinstance(value, str):

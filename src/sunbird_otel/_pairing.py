@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from sunbird_otel._flow import Closed, Flow
-from sunbird_otel._paths import Getter, getter
+from sunbird_otel._paths import Reader, reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,17 +13,16 @@ if TYPE_CHECKING:
     from sunbird_otel._event import Event
     from sunbird_otel._rules import FlowRule
 
-_GETTERS: dict[str, Getter] = {}
+_READERS: dict[str, Reader] = {}
 _Candidate = TypeVar("_Candidate", Flow, Closed)
 
 
 def read(event: Event, path: str) -> str:
     """Return the field ``path`` of ``event`` for comparing: types and modes in any case, ids as they are."""
-    try:
-        get = _GETTERS[path]
-    except KeyError:
-        get = _GETTERS[path] = getter(path)
-    text = get(event)
+    known = _READERS.get(path)
+    if known is None:
+        known = _READERS[path] = reader(path)
+    text = known.read(event)
     return text.casefold() if path in {"edata.type", "edata.mode"} else text
 
 

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from binascii import unhexlify
+from typing import TYPE_CHECKING, Any, Final
 
 from sunbird_otel._json import is_object
 
 if TYPE_CHECKING:
-    from sunbird_otel._event import Event
+    from collections.abc import Iterable
 
-Getter: TypeAlias = Callable[["Event"], str]
-"""Reads one field of an event as text; empty when it is absent or not a text or number."""
+    from sunbird_otel._event import Event
 
 _UUID_LENGTH: Final = 36
 _UUID_DIGITS: Final = 32
+
+
+def is_uuid(text: str) -> bool:
+    """Tell whether ``text`` has the shape of a UUID, with or without its hyphens."""
+    if len(text) == _UUID_LENGTH:
+        if text[8] != "-" or text[13] != "-" or text[18] != "-" or text[23] != "-":
+            return False
+        text = text.replace("-", "")
+    if len(text) != _UUID_DIGITS:
+        return False
+    try:
+        _FROM_HEX(text)
+    except ValueError:
+        return False
+    return True
+
+
+_FROM_HEX: Final = unhexlify
 
 
 def _text(value: object) -> str:
@@ -27,43 +44,140 @@ def _text(value: object) -> str:
     return ""
 
 
-def getter(path: str) -> Getter:
-    """Return the function that reads ``path``.
+def text_at(value: Any, names: Iterable[str]) -> str:
+    """Return the text that stands below ``value`` under ``names``, one inside the other; empty if there is none."""
+    for name in names:
+        if not is_object(value):
+            return ""
+        value = value.get(name)
+    return _text(value)
+
+
+class Reader:
+    """Reads one field of an event; :func:`reader` makes them of paths."""
+
+    __slots__ = ()
+
+    def read(self, event: Event) -> str:
+        """Return the field as text; empty when it is absent or not a text or number."""
+        raise NotImplementedError
+
+
+class _Named(Reader):
+    """Reads what stands under names, one inside the other."""
+
+    __slots__ = ("_first", "_others")
+
+    def __init__(self, names: list[str]) -> None:
+        self._first = names[0]
+        self._others = names[1:]
+
+    def within(self, value: dict[str, Any]) -> str:
+        """Return the text that stands there in ``value``."""
+        inner = value.get(self._first)
+        return text_at(inner, self._others) if self._others else _text(inner)
+
+
+class _Body(_Named):
+    __slots__ = ()
+
+    def read(self, event: Event) -> str:
+        return self.within(event.body)
+
+
+class _Edata(_Named):
+    __slots__ = ()
+
+    def read(self, event: Event) -> str:
+        return self.within(event.edata)
+
+
+class _Object(_Named):
+    __slots__ = ()
+
+    def read(self, event: Event) -> str:
+        return self.within(event.object)
+
+
+class _Context(_Named):
+    __slots__ = ()
+
+    def read(self, event: Event) -> str:
+        return self.within(event.context.value)
+
+
+class _Param(Reader):
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def read(self, event: Event) -> str:
+        return _text(event.params.get(self._name))
+
+
+class _Uuid(Reader):
+    __slots__ = ("_inner",)
+
+    def __init__(self, inner: Reader) -> None:
+        self._inner = inner
+
+    def read(self, event: Event) -> str:
+        text = self._inner.read(event)
+        return text if text and is_uuid(text) else ""
+
+
+class _Correlations(Reader):
+    """The ids of the entries of cdata that have one of several types, which are looked for in one walk."""
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def add(self, type_: str) -> None:
+        """Look for a type, too, after those that were added before."""
+        self._numbers.setdefault(type_.casefold(), len(self._numbers))
+
+    def read(self, event: Event) -> str:
+        if not event.context.cdata:
+            return ""
+        ids = self.ids(event)
+        return ids[0] if ids else ""
+
+    def ids(self, event: Event) -> list[str]:
+        """Return the id of the first entry of each type, in their order."""
+        found: dict[int, str] = {}
+        for entry in event.context.cdata:
+            number = self._numbers.get(entry["type"].casefold())
+            if number is not None and number not in found:
+                found[number] = entry["id"]
+        return [found[number] for number in sorted(found) if found[number]]
+
+
+_PARTS: Final[dict[str, type[_Named]]] = {"edata": _Edata, "object": _Object, "context": _Context}
+"""The parts of an event that are at hand; for any other the whole of it must be parsed."""
+
+
+def reader(path: str) -> Reader:
+    """Return what reads ``path``.
 
     A path is ``eid``, dotted names below the event (``edata.type``, ``context.pdata.pid``), ``cdata.<type>`` for the id
     of the correlation entry of that type in any case, ``params.<name>`` for a field of a LOG's params or an ACCESS's
     edata, or ``uuid(<path>)``, which is empty unless the text has the shape of a UUID.
     """
     if path.startswith("uuid(") and path.endswith(")"):
-        inner = getter(path[5:-1])
-
-        def uuid_only(event: Event) -> str:
-            text = inner(event)
-            return text if is_uuid(text) else ""
-
-        return uuid_only
+        return _Uuid(reader(path[5:-1]))
     head, _, rest = path.partition(".")
     if head == "cdata":
-        return _correlation(rest)
+        correlations = _Correlations()
+        correlations.add(rest)
+        return correlations
     if head == "params":
-        return lambda event: _text(event.params.get(rest))
-    shortcut = _SHORTCUTS.get(path)
-    return shortcut or _nested(path.split("."))
-
-
-def is_uuid(text: str) -> bool:
-    """Tell whether ``text`` has the shape of a UUID, with or without its hyphens."""
-    if len(text) == _UUID_LENGTH:
-        if text[8] != "-" or text[13] != "-" or text[18] != "-" or text[23] != "-":
-            return False
-        text = text.replace("-", "")
-    if len(text) != _UUID_DIGITS or not text.isalnum():
-        return False
-    try:
-        bytes.fromhex(text)
-    except ValueError:
-        return False
-    return True
+        return _Param(rest)
+    names = path.split(".")
+    part = _PARTS.get(head)
+    return part(names[1:]) if part is not None and rest else _Body(names)
 
 
 class Readers:
@@ -74,81 +188,32 @@ class Readers:
 
     def __init__(self, paths: Iterable[str]) -> None:
         """Keep ``paths`` in their order, each once."""
-        self._steps: list[tuple[dict[str, int] | None, Getter | None]] = []
+        self._steps: list[Reader] = []
         self.of_context = True
         """Whether all paths are of the event's context, so that events with one context say the same."""
-        types: dict[str, int] = {}
         for path in dict.fromkeys(paths):
-            head, _, type_ = path.partition(".")
+            head, _, rest = path.partition(".")
             self.of_context &= head in {"cdata", "context"}
-            if head == "cdata":
-                if not types:
-                    self._steps.append((types, None))
-                types.setdefault(type_.casefold(), len(types))
+            before = self._steps[-1] if self._steps else None
+            if head == "cdata" and isinstance(before, _Correlations):
+                before.add(rest)
             else:
-                types = {}
-                self._steps.append((None, getter(path)))
+                self._steps.append(reader(path))
 
     def first(self, event: Event) -> str:
         """Return the text of the first path that has one; empty if none has."""
-        for types, read in self._steps:
-            if types is not None:
-                if event.context.cdata and (found := _correlations(event, types)):
-                    return found[0]
-            elif read is not None and (text := read(event)):
+        for step in self._steps:
+            text = step.read(event)
+            if text:
                 return text
         return ""
 
     def all(self, event: Event) -> tuple[str, ...]:
         """Return what the paths say, each text once."""
         texts: list[str] = []
-        for types, read in self._steps:
-            if types is not None:
-                if event.context.cdata:
-                    texts += _correlations(event, types)
-            elif read is not None and (text := read(event)):
+        for step in self._steps:
+            if isinstance(step, _Correlations):
+                texts += step.ids(event)
+            elif text := step.read(event):
                 texts.append(text)
         return tuple(dict.fromkeys(texts)) if len(texts) > 1 else tuple(texts)
-
-
-def _correlations(event: Event, types: dict[str, int]) -> list[str]:
-    """Return the id of the first entry of each of ``types``, in their order."""
-    found: dict[int, str] = {}
-    for entry in event.context.cdata:
-        number = types.get(entry["type"].casefold())
-        if number is not None and number not in found:
-            found[number] = entry["id"]
-    return [found[number] for number in sorted(found) if found[number]]
-
-
-def _correlation(type_: str) -> Getter:
-    wanted = type_.casefold()
-
-    def correlation(event: Event) -> str:
-        for entry in event.context.cdata:
-            if entry["type"].casefold() == wanted:
-                return str(entry["id"])
-        return ""
-
-    return correlation
-
-
-def _nested(names: list[str]) -> Getter:
-    return lambda event: text_at(event.body, names)
-
-
-def text_at(value: Any, names: Iterable[str]) -> str:
-    """Return the text that stands below ``value`` under ``names``, one inside the other; empty if there is none."""
-    for name in names:
-        if not is_object(value):
-            return ""
-        value = value.get(name)
-    return _text(value)
-
-
-_SHORTCUTS: Final[dict[str, Getter]] = {
-    "edata.type": lambda event: _text(event.edata.get("type")),
-    "object.id": lambda event: _text(event.object.get("id")),
-    "context.sid": lambda event: event.context.sid,
-}
-"""Paths that are read for nearly every event, without the walk."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from sunbird_otel._paths import Getter, Readers, getter
+from sunbird_otel._paths import Reader, Readers, reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from sunbird_otel._context import Context
@@ -26,6 +26,8 @@ ANY = "*"
 """The word that matches every value."""
 
 _MEMO_LIMIT: Final = 10_000
+_MARKS_LIMIT: Final = 100
+_KINDS_LIMIT: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +82,13 @@ class FlowRule:
     fails: tuple[tuple[str, frozenset[str]], ...] = ()
     alone: frozenset[str] = field(init=False)
     """The set of this kind and no other."""
+    duration_param: str = field(init=False)
+    """The name under which the params say ``duration``."""
 
     def __post_init__(self) -> None:
         """Fill in what follows from the rest."""
         object.__setattr__(self, "alone", frozenset({self.kind}))
+        object.__setattr__(self, "duration_param", self.duration.removeprefix("params."))
 
     def accepts_parent(self, kind: str) -> bool:
         """Tell whether a flow of this kind may stand directly in ``kind`` (or at the root) without a mark."""
@@ -135,6 +140,21 @@ Role: TypeAlias = Opens | Closes | None
 """What an event does to the flows: opens one, closes one, or happens inside."""
 
 
+class _Claims:
+    """Which events of one eid open or close flows, by patterns of which the first that fits decides.
+
+    ``paths`` are the fields that the patterns look at; ``roles`` remembers what came of their values.
+    """
+
+    __slots__ = ("paths", "patterns", "roles")
+
+    def __init__(self, patterns: list[tuple[Match, Role]]) -> None:
+        self.patterns = sorted(patterns, key=lambda entry: entry[0].rank)
+        names = dict.fromkeys(path for match, _ in self.patterns for path, _ in match.where)
+        self.paths: list[Reader] = [reader(path) for path in names]
+        self.roles: dict[str, Role] = {}
+
+
 @dataclass(slots=True)
 class Rules:
     """All rules in force. Make one with :meth:`standard`, :meth:`field` or :meth:`load`.
@@ -151,11 +171,9 @@ class Rules:
     session_ids: Readers = field(init=False)
     request_id: Readers = field(init=False)
     gatherers: tuple[FlowRule, ...] = field(init=False)
-    _patterns: dict[str, list[tuple[Match, Role]]] = field(init=False)
-    _paths: dict[str, tuple[Getter, ...]] = field(init=False)
-    _roles: dict[str, dict[str, Role]] = field(init=False)
+    _claims: dict[str, _Claims] = field(init=False)
     _producers: dict[tuple[str, str], frozenset[str]] = field(init=False)
-    _workflows: dict[tuple[frozenset[str], frozenset[str]], str] = field(init=False)
+    _workflows: dict[frozenset[str], dict[frozenset[str], str]] = field(init=False)
 
     def __post_init__(self) -> None:
         """Index the rules for the questions that are asked for every event."""
@@ -165,19 +183,13 @@ class Rules:
         self.session_ids = Readers(path for flow in self.flows for path in flow.joins)
         self.gatherers = tuple(flow for flow in self.flows if flow.gathers_by)
         self.request_id = Readers(path for flow in self.gatherers for path in flow.gathers_by)
-        self._patterns = {}
+        patterns: dict[str, list[tuple[Match, Role]]] = {}
         for flow in self.flows:
             for match in flow.opens:
-                self._patterns.setdefault(match.eid, []).append((match, Opens(flow)))
+                patterns.setdefault(match.eid, []).append((match, Opens(flow)))
             for match in flow.closes:
-                self._patterns.setdefault(match.eid, []).append((match, Closes(flow)))
-        for patterns in self._patterns.values():
-            patterns.sort(key=lambda entry: entry[0].rank)
-        self._paths = {
-            eid: _getters(path for match, _ in patterns for path, _ in match.where)
-            for eid, patterns in self._patterns.items()
-        }
-        self._roles = {eid: {} for eid in self._patterns}
+                patterns.setdefault(match.eid, []).append((match, Closes(flow)))
+        self._claims = {eid: _Claims(found) for eid, found in patterns.items()}
         self._producers = {}
         self._workflows = {}
 
@@ -208,24 +220,23 @@ class Rules:
 
     def role(self, event: Event) -> Role:
         """Tell what ``event`` does to the flows."""
-        patterns = self._patterns.get(event.eid)
-        if patterns is None:
+        claims = self._claims.get(event.eid)
+        if claims is None:
             return None
-        paths = self._paths[event.eid]
-        key = paths[0](event) if len(paths) == 1 else "\0".join([read(event) for read in paths])
-        memo = self._roles[event.eid]
+        paths, roles = claims.paths, claims.roles
+        key = paths[0].read(event) if len(paths) == 1 else "\0".join([path.read(event) for path in paths])
         try:
-            return memo[key]
+            return roles[key]
         except KeyError:
             pass
         role: Role = None
-        for match, candidate in patterns:
-            if all(ANY in allowed or getter(path)(event).casefold() in allowed for path, allowed in match.where):
+        for match, candidate in claims.patterns:
+            if all(ANY in allowed or reader(path).read(event).casefold() in allowed for path, allowed in match.where):
                 role = candidate
                 break
-        if len(memo) >= _MEMO_LIMIT:
-            memo.clear()
-        memo[key] = role
+        if len(roles) >= _MEMO_LIMIT:
+            roles.clear()
+        roles[key] = role
         return role
 
     def may_hold(self, flow: FlowRule, eid: str) -> bool:
@@ -262,24 +273,24 @@ class Rules:
         self._producers[key] = marks
         return marks
 
-    def workflow_of(self, kinds: Iterable[str], marks: Iterable[str]) -> str:
+    def workflow_of(self, kinds: frozenset[str], marks: frozenset[str]) -> str:
         """Decide the workflow from the kinds of flows around and inside a flow, and what their producers mark."""
-        key = (frozenset(kinds), frozenset(marks))
-        known = self._workflows.get(key)
+        of_kinds = self._workflows.get(marks)
+        if of_kinds is None:
+            if len(self._workflows) >= _MARKS_LIMIT:
+                self._workflows.clear()
+            of_kinds = self._workflows[marks] = {}
+        known = of_kinds.get(kinds)
         if known is None:
-            found = [w for w in self.workflows if w.name in key[1] or w.marked_by_flows & key[0]]
+            found = [w for w in self.workflows if w.name in marks or w.marked_by_flows & kinds]
             if found:
                 known = max(found, key=lambda workflow: workflow.precedence).name
             else:
                 known = next((workflow.name for workflow in self.workflows if workflow.default), "")
-            if len(self._workflows) >= _MEMO_LIMIT:
-                self._workflows.clear()
-            self._workflows[key] = known
+            if len(of_kinds) >= _KINDS_LIMIT:
+                of_kinds.clear()
+            of_kinds[kinds] = known
         return known
-
-
-def _getters(paths: Iterable[str]) -> tuple[Getter, ...]:
-    return tuple(getter(path) for path in dict.fromkeys(paths))
 
 
 def _depths(by_kind: dict[str, FlowRule]) -> dict[str, int]:

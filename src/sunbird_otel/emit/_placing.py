@@ -83,10 +83,11 @@ class Placing:
             flow: The flow whose workflow it belongs to.
             links: References to other spans.
         """
-        kinds = [home.kind for home in self._rules.homes(event.eid)] if event.eid in self._rules.inside_only else []
+        homes = self._rules.homes(event.eid) if event.eid in self._rules.inside_only else ()
+        kinds = frozenset(home.kind for home in homes)
         marks = self._rules.marks_of(event.context)
         if flow is not None:
-            kinds = [outer.kind for outer in flow.lineage()]
+            kinds = frozenset(outer.kind for outer in flow.lineage())
             marks = marks.union(*(outer.marks for outer in flow.lineage()))
         workflow = self._rules.workflow_of(kinds, marks) if kinds or marks else ""
         attributes: Attributes = {names.WORKFLOW: workflow} if workflow else {}

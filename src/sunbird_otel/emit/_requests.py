@@ -112,7 +112,7 @@ class Requests:
             parent = run
         record = self._record(event, rule, parent)
         record.end_ns = event.ets_ns
-        record.start_ns = event.ets_ns - duration_ns(event, rule.duration)
+        record.start_ns = event.ets_ns - duration_ns(event, rule.duration_param)
         if run is None and self._runs.outside(event, rule):
             record.violations.append("missing_parent")
         if standing is not None:

@@ -228,7 +228,7 @@ class Spans:
 
     def _decide_workflow(self, record: Flow) -> None:
         around = list(record.ancestors())
-        kinds = {record.kind, *record.kinds_inside, *(outer.kind for outer in around)}
+        kinds = record.rule.alone.union(record.kinds_inside, (outer.kind for outer in around))
         record.workflow = self._rules.workflow_of(kinds, record.marks.union(*(outer.marks for outer in around)))
         if record.parent is not None:
             record.parent.kinds_inside |= record.kinds_inside | {record.kind}
