@@ -229,8 +229,8 @@ class FlowEngine:
         request = Answered(event, rule, trace_id, span_id, start_ns, request_id, workflow, links)
         if request_id:
             self._parked.remember(request_id, Written(trace_id, span_id, context.pdata_id, start_ns, request.end_ns))
-        self._tally.opened += 1
-        self._tally.closed["end"] += 1
+        self._tally.open_flow()
+        self._tally.close_flow("end")
         self._told.tell_one(request)
 
     def _gather(self, request: Flow) -> None:
@@ -317,8 +317,7 @@ class FlowEngine:
         if flow.events and flow.events_trace_id != flow.trace_id:
             self._placing.segment(flow)
         flow.workflow = self._rules.workflow_of(*flow.telling())
-        self._tally.open -= not flow.opener.echo
-        self._tally.closed[flow.end_reason] += not flow.opener.echo
+        self._tally.close_flow(flow.end_reason, counted=not flow.opener.echo)
         if flow.end_reason != "end" and not flow.synthetic and flow.rule.must_end(flow.workflow):
             code = "unclosed_child" if flow.end_reason == "parent_end" else "missing_end"
             flow.violations.append(code)

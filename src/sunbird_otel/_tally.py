@@ -9,7 +9,7 @@ from typing import Any
 END_REASONS = ("end", "restart", "parent_end", "idle", "drain", "evicted")
 """How a flow can close, in the order of the report."""
 
-_BY_WORD = frozenset({"by_eid", "rejected_by_reason", "closed", "violations"})
+_BY_WORD = frozenset({"by_eid", "rejected_by_reason", "closed_by", "violations"})
 """The counts that are kept by a word."""
 
 
@@ -31,7 +31,7 @@ class Tally:
     rejected_by_reason: Counter[str] = field(default_factory=Counter[str])
     opened: int = 0
     open: int = 0
-    closed: Counter[str] = field(default_factory=Counter[str])
+    closed_by: dict[str, int] = field(default_factory=dict[str, int])  # a Counter is slow to count in
     paired: int = 0
     orphan: int = 0
     repeated: int = 0
@@ -41,6 +41,11 @@ class Tally:
     span_events: int = 0
     metric_points: int = 0
     log_records: int = 0
+
+    @property
+    def closed(self) -> Counter[str]:
+        """Return how many flows were closed for each reason."""
+        return Counter(self.closed_by)
 
     def reject(self, reason: str, events: int = 1) -> None:
         """Count ``events`` refused for ``reason``."""
@@ -52,12 +57,18 @@ class Tally:
         self.opened += counted
         self.open += counted
 
+    def close_flow(self, reason: str, *, counted: bool = True) -> None:
+        """Count a flow that was closed for ``reason``, unless another process counts it."""
+        self.open -= counted
+        self.closed_by[reason] = self.closed_by.get(reason, 0) + counted
+
     def add(self, counts: dict[str, Any]) -> None:
         """Add what another process has counted, as its :meth:`counts` say."""
         for name, count in counts.items():
             mine: Any = getattr(self, name)
             if name in _BY_WORD:
-                mine.update(count)
+                for word, number in count.items():
+                    mine[word] = mine.get(word, 0) + number
             else:
                 setattr(self, name, mine + count)
 
@@ -83,7 +94,7 @@ class Tally:
             "flows": {
                 "opened": self.opened,
                 "open": self.open,
-                "closed": {reason: self.closed[reason] for reason in END_REASONS},
+                "closed": {reason: self.closed_by.get(reason, 0) for reason in END_REASONS},
             },
             "ends": {"paired": self.paired, "orphan": self.orphan, "repeated": self.repeated},
             "violations": dict(sorted(self.violations.items())),
