@@ -200,6 +200,11 @@ class Lane:
         self.closed: deque[Closed] = deque(maxlen=_REMEMBERED_FLOWS)
         self.changed_ns = 0
 
+    @property
+    def innermost(self) -> Flow | None:
+        """Return the open flow that stands in all others; None when none is open."""
+        return self.stack[-1] if self.stack else None
+
     def newest(self) -> Iterator[Flow]:
         """Yield the open flows, the newest first; of very many (runs of a job that nobody ends) not all."""
         return islice(reversed(self.stack), _LOOKED_AT)

@@ -179,7 +179,7 @@ class FlowEngine:
     def _observed_parent(self, event: Event, rule: FlowRule, lane: Lane) -> Flow | None:
         if rule.scope == "producer":
             return None
-        innermost = lane.stack[-1] if lane.stack else None
+        innermost = lane.innermost
         if innermost is not None and any(rule.accepts_parent(flow.kind) for flow in innermost.lineage()):
             return innermost
         joined = self._open.joined_parent(event, rule)
@@ -194,8 +194,8 @@ class FlowEngine:
             parent = next((flow for flow in reversed(lane.stack) if rule.accepts_parent(flow.kind)), None)
         if parent is None:
             parent = self._open.joined_parent(event, rule)
-        run = self._placing.run_of(event, rule)
         owner = self._rules.by_kind.get(rule.member_of)
+        run = self._placing.run_of(event, owner)
         outside = run is None and owner is not None and lane_key(event, owner.scope) in self._auditing
         if run is not None and run.rule.members == "child":
             parent = run
@@ -340,8 +340,10 @@ class FlowEngine:
     def _expire(self, now_ns: int) -> None:
         """Do what has come due, in the order in which it did, so that it is the same whoever's event says so."""
         flows, parked = self._open, self._parked
-        while (flow := flows.idle(now_ns)) is not None or parked:
-            if (entry := parked.overdue(now_ns if flow is None else flows.idle_from(flow))) is not None:
+        while True:
+            flow = flows.idle(now_ns)
+            entry = parked.overdue(now_ns if flow is None else flows.idle_from(flow))
+            if entry is not None:
                 self._placing.unpark(entry)
             elif flow is not None:
                 self._close(flow, "idle")

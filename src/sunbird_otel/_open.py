@@ -144,10 +144,11 @@ class OpenFlows:
 
     def of_session(self, event: Event) -> list[Flow]:
         """Return the open flows of the session that ``event`` names, the newest first."""
-        if not self._sessions:
+        session_ids = self._session_ids(event) if self._sessions else ()
+        if not session_ids:
             return []
         found: dict[int, Flow] = {}
-        for session_id in self._session_ids(event):
+        for session_id in session_ids:
             flows = self._sessions.get(session_id)
             if flows:
                 found.update(islice(reversed(flows.items()), _LOOKED_AT))

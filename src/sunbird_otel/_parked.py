@@ -20,6 +20,8 @@ _MOST_EVENTS: Final = 50_000
 _REMEMBERED_REQUESTS: Final = 50_000
 """Written requests that are remembered for events that come after them: so many in each of two generations."""
 
+_NEVER_NS: Final = 1 << 62
+_LOOK_NS: Final = -_NEVER_NS
 
 _SAME_REQUEST: Final = 4
 """Services whose part of one request is remembered."""
@@ -66,14 +68,11 @@ class Parked:
         gaps = [idle_gap_ns or rule.idle_gap_ns for rule in rules.gatherers]
         self._wait_ns = max((gap for gap in gaps if gap is not None), default=0)
         self._queue: OrderedDict[int, Waiting] = OrderedDict()
+        self._quiet_ns = _NEVER_NS  # until then nothing is overdue, as is known without a look
         self._by_request: dict[str, list[Waiting]] = {}
         self._by_host: dict[int, list[Waiting]] = {}
         self._written: dict[str, Written] = {}
         self._before: dict[str, Written] = {}
-
-    def __bool__(self) -> bool:
-        """Tell whether any event waits."""
-        return bool(self._queue)
 
     def request_id(self, event: Event) -> str:
         """Return the id of the request that ``event`` belongs to, or an empty text."""
@@ -96,19 +95,19 @@ class Parked:
             self._before, self._written = self._written, {}
         self._written[request_id] = written
 
-    def take(self, event: Event, host: Flow | None) -> bool:
-        """Let ``event`` wait if it names a request that may hold it; tell whether it does."""
-        if event.eid not in self._eids:
-            return False
+    def wants(self, event: Event) -> bool:
+        """Tell whether ``event`` is to wait, since it names a request that may hold it."""
+        return event.eid in self._eids and bool(self.request_id(event))
+
+    def take(self, event: Event, host: Flow | None) -> None:
+        """Let ``event``, which is to wait, do so; ``host`` is the flow of its own lane."""
         request_id = self.request_id(event)
-        if not request_id:
-            return False
         entry = Waiting(event, request_id, host, event.ets_ns + self._wait_ns)
         self._queue[id(entry)] = entry
+        self._quiet_ns = min(self._quiet_ns, entry.until_ns) if len(self._queue) <= _MOST_EVENTS else _LOOK_NS
         self._by_request.setdefault(request_id, []).append(entry)
         if host is not None:
             self._by_host.setdefault(id(host), []).append(entry)
-        return True
 
     def gather(self, request: Flow) -> list[Event]:
         """Return the events that waited for ``request``, those that its own producer wrote until then; remember it."""
@@ -132,7 +131,7 @@ class Parked:
         if not others:
             del self._by_request[request.request_id]
         for entry in own:
-            del self._queue[id(entry)]
+            self._leave_queue(entry)
             self._leave_host(entry)
         return [entry.event for entry in own]
 
@@ -153,8 +152,12 @@ class Parked:
 
     def overdue(self, now_ns: int) -> Waiting | None:
         """Return an event that has waited long enough, or that there is no room for, and let it go."""
+        if now_ns <= self._quiet_ns:
+            return None
+        self._quiet_ns = _NEVER_NS
         for entry in self._queue.values():
             if entry.until_ns >= now_ns and len(self._queue) <= _MOST_EVENTS:
+                self._quiet_ns = entry.until_ns
                 return None
             self._leave(entry)
             return entry
@@ -168,12 +171,16 @@ class Parked:
             yield entry
 
     def _leave(self, entry: Waiting) -> None:
-        del self._queue[id(entry)]
+        self._leave_queue(entry)
         self._leave_host(entry)
         entries = self._by_request[entry.request_id]
         entries.remove(entry)
         if not entries:
             del self._by_request[entry.request_id]
+
+    def _leave_queue(self, entry: Waiting) -> None:
+        del self._queue[id(entry)]
+        self._quiet_ns = _LOOK_NS  # what waits first may be another now
 
     def _leave_host(self, entry: Waiting) -> None:
         if entry.host is not None:

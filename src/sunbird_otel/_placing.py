@@ -75,7 +75,10 @@ class Placing:
 
     def inside(self, event: Event) -> None:
         """Place an event that happens inside flows; one that names a request waits for that first."""
-        if not self._parked.take(event, self._innermost(event)):
+        if self._parked.wants(event):
+            lane = self._open.lane(event)
+            self._parked.take(event, lane.innermost if lane is not None else None)
+        else:
             self.place(event)
 
     def unpark(self, entry: Waiting) -> None:
@@ -107,7 +110,7 @@ class Placing:
             else:
                 self._lone(event, flow.trace_id, parent=flow.reference(), flow=flow, violations=violations)
             return
-        innermost = self._innermost(event) or self._open.joined(event)
+        innermost = (lane.innermost if lane is not None else None) or self._open.joined(event)
         if event.eid in self._rules.inside_only and not violations:
             homes = self._rules.homes(event.eid)
             expected = "an open " + " or ".join(home.kind for home in homes)
@@ -125,15 +128,10 @@ class Placing:
         else:
             self._stray(event, lane, violations, before)
 
-    def run_of(self, event: Event, rule: FlowRule) -> Flow | None:
-        """Return the open run that flows of ``rule`` from the producer of ``event`` are members of."""
-        owner = self._rules.by_kind.get(rule.member_of)
+    def run_of(self, event: Event, owner: FlowRule | None) -> Flow | None:
+        """Return the open run, a flow of ``owner``, that flows from the producer of ``event`` are members of."""
         lane = self._open.lane(event, owner) if owner is not None else None
         return next((flow for flow in lane.newest() if flow.rule is owner), None) if lane is not None else None
-
-    def _innermost(self, event: Event) -> Flow | None:
-        lane = self._open.lane(event)
-        return lane.stack[-1] if lane is not None and lane.stack else None
 
     def _holder(self, event: Event, lane: Lane | None, *, anything: bool) -> Flow | None:
         """Return the open flow that takes ``event``: of its lane, of its producer, or of its session."""
@@ -156,7 +154,8 @@ class Placing:
             before = max(around, key=lambda flow: flow.start_ns, default=None)
         if before is None:
             trace_id = trace_of(event, self._parked.request_id(event), self._trace_scope)
-            runs = [run for rule in self._rules.gatherers if (run := self.run_of(event, rule)) is not None]
+            owners = [self._rules.by_kind.get(rule.member_of) for rule in self._rules.gatherers]
+            runs = [run for owner in owners if (run := self.run_of(event, owner)) is not None]
             links = tuple(run.reference().typed("service_run") for run in runs)
             self._lone(event, trace_id, violations=violations, links=links)
         elif before.start_ns <= event.ets_ns < before.end_ns and not self._told.rejects:

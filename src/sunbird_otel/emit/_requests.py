@@ -82,9 +82,11 @@ class Requests:
         host = innermost(event, around)
         with self._lock:
             expired = list(iter(partial(self._parked.overdue, event.ets_ns), None))
-            waits = self._parked.take(event, host.flow if host is not None else None)
-            if waits and host is not None:
-                self._hosts[id(host.flow)] = host
+            waits = self._parked.wants(event)
+            if waits:
+                self._parked.take(event, host.flow if host is not None else None)
+                if host is not None:
+                    self._hosts[id(host.flow)] = host
         for entry in expired:
             self._unpark(entry)
         return waits
