@@ -83,8 +83,8 @@ def decode(groups: list[list[Entry]]) -> list[list[Event]]:
     decoded: list[list[Event]] = []
     for group in groups:
         events: list[Event] = []
-        for _, _, text, place, number in group:
-            event = reader.event(text)
+        for ets_ns, _, text, place, number in group:
+            event = reader.event(text, ets_ns)
             if event is None:
                 raise ValueError(f"expected the workload to hold usual lines only, found {text!r}")
             event.stands_on(str(place), number)

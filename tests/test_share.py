@@ -209,7 +209,7 @@ def test_ids_read_from_the_text_hold_those_that_parsing_finds(layout: str, clien
     parsed = next(iter(alone(as_lines([event])).signals))
     assert parsed
     if quick is not None:
-        found = LineReader(Limits()).event(line)
+        found = LineReader(Limits()).event(line, event["ets"] * 1_000_000)
         assert found is not None
         careful = reader._of_event(found)
         assert set(careful.keys) <= set(quick.keys)
@@ -235,7 +235,7 @@ def test_ids_are_read_where_the_rules_say(tmp_path: Path, paths: list[str]) -> N
     event["context"]["pdata"]["tenant"] = "6f0b2f6e" * 4
     event["object"] = {"id": "e", "type": "Content"}
     event["edata"] |= {"extra": {"call": "b"}, "params": [{"trace.id": "c"}, {"rid": "d"}]}
-    found = LineReader(Limits()).event(text(event))
+    found = LineReader(Limits()).event(text(event), event["ets"] * 1_000_000)
     assert found is not None
     careful = reader._of_event(found).keys
     assert any(key.startswith(b"r") for key in careful)

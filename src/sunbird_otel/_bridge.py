@@ -121,7 +121,7 @@ class Pipeline(Generic[S]):
                 self.refuse(item)
                 continue
             self.tally.received += 1
-            self.tally.by_eid[item.eid] += 1
+            self.tally.see(item.eid)
             self.tally.held += 1
             if not self._order.push(item.ets_ns, own(item.payload), item.position):
                 self._late(item, signals)
@@ -238,11 +238,11 @@ class Pipeline(Generic[S]):
         ets_ns, _, text, place, line = entry
         if not isinstance(place, str):
             return revive(text, ets_ns, place)
-        event = self._reader.event(text)
-        if event is None or event.ets_ns != ets_ns:
+        event = self._reader.event(text, ets_ns)
+        if event is None:
             return None
         event.stands_on(place, line)
-        self.tally.by_eid[event.eid] += 1
+        self.tally.see(event.eid)
         return event
 
     def _read(self, entry: Entry) -> list[Event]:
@@ -262,7 +262,7 @@ class Pipeline(Generic[S]):
                     continue
                 tally.received += 1
                 tally.held += 1
-                tally.by_eid[item.eid] += 1
+                tally.see(item.eid)
                 events.append(item)
         return events
 

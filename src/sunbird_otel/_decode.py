@@ -40,13 +40,15 @@ EARLIEST_ETS_MS: Final = 946_684_800_000
 LATEST_ETS_MS: Final = 4_102_444_800_000
 """2100-01-01: a later ets is a wrong unit."""
 
+MS: Final = 1_000_000
+"""Nanoseconds of a millisecond."""
+
 _EVENT_KEYS: Final = frozenset({"eid", "ets", "mid", "edata"})
 _EID: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _EIDS: Final[dict[str, bool]] = {}
 _MOST_EIDS: Final = 10_000  # clients of any kind may write any text
-_MS: Final = 1_000_000
-_EARLIEST_NS: Final = EARLIEST_ETS_MS * _MS
-_LATEST_NS: Final = LATEST_ETS_MS * _MS
+_EARLIEST_NS: Final = EARLIEST_ETS_MS * MS
+_LATEST_NS: Final = LATEST_ETS_MS * MS
 _LONGEST_ETS_TEXT: Final = 32
 _SHOWN: Final = 200
 
@@ -137,8 +139,8 @@ def _event(value: dict[str, Any], position: Position | None, limits: Limits) -> 
     body["eid"] = eid.upper()
     body["mid"] = _required_text(body, "mid")
     ets_ns = _ets(body.get("ets"))
-    if not ets_ns % _MS:
-        body["ets"] = ets_ns // _MS
+    if not ets_ns % MS:
+        body["ets"] = ets_ns // MS
     context = _object(body, "context")
     if context is None:
         raise Refusal("missing_field", "$.context", "an object with channel, env and pdata", "absent")
@@ -178,7 +180,7 @@ def nanoseconds(milliseconds: Any, divided_by: Any = 1) -> int:
     They are Any because a product of large ``int`` in compiled code ends the process when Ctrl-C comes just then: the
     interpreter raises the interrupt from within the product, where such code takes every error for lack of memory.
     """
-    ns: int = milliseconds * _MS // divided_by
+    ns: int = milliseconds * MS // divided_by
     return ns
 
 

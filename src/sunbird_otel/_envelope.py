@@ -1,18 +1,31 @@
-"""The outermost level of an event's text, read without looking into its parts.
+"""An event's text, read by msgspec, which checks types while it parses.
 
-``context`` and ``edata`` stay text, so that a context can be known again before it is parsed. Reading checks the types
-at this level, and the grammar of the rest; that the whole is UTF-8, its caller must see to.
+``context`` stays text, so that it can be known again before it is parsed. That the whole is UTF-8, the caller must see
+to: nobody looks at what is passed over.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
-from msgspec import UNSET, DecodeError, Raw, Struct, UnsetType
+from msgspec import DecodeError, Meta, Raw, Struct
 from msgspec.json import Decoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+LEVELS: Final = 6
+"""Levels of objects and arrays that a :class:`Shallow` event has at most, its ``context`` aside."""
+
+# Larger integers are not the same to every parser.
+_Integer: TypeAlias = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+_Scalar: TypeAlias = str | _Integer | float | bool | None
+_Level6: TypeAlias = _Scalar | list[_Scalar] | dict[str, _Scalar]
+_Level5: TypeAlias = _Scalar | list[_Level6] | dict[str, _Level6]
+_Level4: TypeAlias = _Scalar | list[_Level5] | dict[str, _Level5]
+_Level3: TypeAlias = _Scalar | list[_Level4] | dict[str, _Level4]
+
+_Object: TypeAlias = dict[str, str | dict[str, str]]
 
 
 class Actor(Struct, gc=False):
@@ -22,8 +35,41 @@ class Actor(Struct, gc=False):
     type: str = ""
 
 
+class _ActorAlone(Actor, gc=False, forbid_unknown_fields=True):
+    """An actor of whom nothing else is said."""
+
+
+class Shallow(
+    Struct,
+    gc=False,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    rename={"at_timestamp": "@timestamp", "at_version": "@version"},
+):
+    """An event of nothing but the usual fields, in the order in which they are written; none of them is deep."""
+
+    eid: str
+    ets: int | float
+    ver: str = ""
+    mid: str
+    actor: _ActorAlone
+    context: Raw
+    object: _Object = {}  # null is not the same: copies may differ in it
+    tags: list[str] | None = None
+    edata: dict[str, _Level3]
+    syncts: int | float = 0
+    at_timestamp: str = ""
+    flags: dict[str, bool] | None = None
+    at_version: str = ""
+    type: str = ""
+
+
 class Envelope(Struct, gc=False):
-    """An event in the usual form. A part of another form, or none where one must be, is for the careful way."""
+    """The outermost level of an event in the usual form.
+
+    A part of another form, or none where one must be, is for the careful way; what the rest holds is passed over, but
+    for its grammar.
+    """
 
     eid: str
     mid: str
@@ -31,7 +77,7 @@ class Envelope(Struct, gc=False):
     context: Raw
     edata: Raw
     actor: Actor
-    object: dict[str, str | dict[str, str]] | UnsetType = UNSET  # null is not the same: copies may differ in it
+    object: _Object = {}
     tags: list[str] | None = None
 
 
@@ -44,11 +90,17 @@ class Ties(Struct, gc=False):
     actor: Actor
 
 
+read_shallow: Final[Callable[[bytes], Any]] = Decoder(Shallow).decode
+"""Return the :class:`Shallow` event that a text is."""
+
+read_shallow_context: Final[Callable[[bytes], Any]] = Decoder(dict[str, _Level3]).decode
+"""Return the value of the ``context`` of an event, when it is as shallow."""
+
 read: Final[Callable[[bytes], Any]] = Decoder(Envelope).decode
-"""Return the :class:`Envelope` of a text; what else it holds is passed over."""
+"""Return the :class:`Envelope` of a text."""
 
 read_ties: Final[Callable[[bytes], Any]] = Decoder(Ties).decode
-"""Return the :class:`Ties` of a text; what else it holds is passed over."""
+"""Return the :class:`Ties` of a text."""
 
-UNUSUAL: Final = (DecodeError, UnicodeDecodeError, RecursionError)
-"""What :data:`read` and :data:`read_ties` raise for a text that is not in the usual form."""
+UNUSUAL: Final = (DecodeError, ValueError, RecursionError)
+"""What these, and any other parser, raise for a text that is not in the form they read."""

@@ -139,8 +139,8 @@ class KinReader:
             return kin
         if not isinstance(place, str):
             return self._of_event(revive(text, ets_ns, place))
-        event = self._lines.event(text)
-        if event is not None and event.ets_ns == ets_ns:
+        event = self._lines.event(text, ets_ns)
+        if event is not None:
             return self._of_event(event)
         # No event in normal form, perhaps several: whatever comes of it stays together.
         found = [
@@ -171,7 +171,7 @@ class KinReader:
         hints = self._parsed.get(eid)
         if hints is not None and (not text.isascii() or any(hint.search(text) for hint in hints)):
             return None
-        context = self._lines.context(bytes(ties.context))
+        context = self._lines.context(b"" + ties.context)
         if context is None:
             return None
         around: _Around | None = context.kin
@@ -183,7 +183,7 @@ class KinReader:
             if actor.casefold() not in ANONYMOUS:
                 keys.append(_ACTOR + actor.encode() + around.actor_ends)
         if self._named is not None:
-            part = bytes(ties.edata)
+            part: bytes = b"" + ties.edata
             if b"\\" in part and b"\\u00" in part:
                 return None
             for name, value in self._named.findall(part):

@@ -11,11 +11,10 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
-from msgspec import UNSET
 
 from sunbird_otel._context import Context
-from sunbird_otel._decode import EARLIEST_ETS_MS, LATEST_ETS_MS, is_eid, nanoseconds
-from sunbird_otel._envelope import UNUSUAL, read
+from sunbird_otel._decode import EARLIEST_ETS_MS, LATEST_ETS_MS, MS, is_eid
+from sunbird_otel._envelope import LEVELS, UNUSUAL, read, read_shallow, read_shallow_context
 from sunbird_otel._event import Event
 from sunbird_otel._json import is_array, is_object
 
@@ -26,7 +25,7 @@ _OBJECT: Final = b"{"
 _ARRAY: Final = b"["
 
 # As nearly all producers and every stage of the pipeline write it: right after the eid, 1700000000000 or 1.7E12.
-_USUAL: Final = re.compile(rb'\{"eid":"[A-Z_]+","ets":(?:([0-9]{13})|([0-9](?:\.[0-9]+)?E12))[,}]')
+_USUAL: Final = re.compile(rb'\{"eid":"[A-Z_]++","ets":([0-9]\.[0-9]++E12|[0-9]{13})[,}]')
 # Anything else with eid and ets before the first nested value; what stands inside an event cannot be mistaken for them.
 _SCALAR: Final = rb'"[^"\\]*": ?(?:"[^"\\]*"|[-+.0-9Ee]+|true|false|null), ?'
 _HEAD: Final = re.compile(
@@ -37,6 +36,16 @@ _HEAD: Final = re.compile(
     + rb')*"ets": ?([0-9]{13}(?:\.0)?|[0-9]+(?:\.[0-9]+)?[Ee]\+?[0-9]+) ?[,}]'
 )
 
+_HALF: Final = 20
+_LOWER: Final = (1 << _HALF) - 1
+"""Half of the bits of a time in milliseconds, and a mask of the lower ones."""
+
+_ROOM: Final = 1_000
+"""Bytes that may hold something deep, but nothing so deep that a parser refuses it."""
+
+_RUN: Final = 64
+"""How many lines after an unusual one are taken to be as unusual."""
+
 _MOST_CONTEXTS: Final = 4_096
 _LONGEST_CONTEXT: Final = 4_096
 """Contexts that are kept in one generation, and bytes of the longest: about 20 MB in all."""
@@ -44,17 +53,24 @@ _LONGEST_CONTEXT: Final = 4_096
 
 def time_of(line: bytes) -> int:
     """Return the time of the event on ``line`` in nanoseconds; 0 when only parsing can tell."""
-    match = _USUAL.match(line)
-    if match is not None and (digits := match[1]) is not None:
-        ms = int(digits)
-    else:
-        text = match[2] if match is not None else (found[1] if (found := _HEAD.match(line)) is not None else b"0")
-        number = float(text)
-        if not number.is_integer():
-            return 0
-        ms = int(number)
+    match = _USUAL.match(line) or _HEAD.match(line)
+    if match is None:
+        return 0
+    number = float(match[1])
     # A time that cannot be is refused at once: it must not move the window on.
-    return nanoseconds(ms) if EARLIEST_ETS_MS <= ms < LATEST_ETS_MS else 0
+    if not EARLIEST_ETS_MS <= number < LATEST_ETS_MS:
+        return 0
+    ms = int(number)
+    return _nanoseconds(ms) if ms == number else 0
+
+
+def _nanoseconds(ms: int) -> int:
+    """Return the nanoseconds of a time that can be.
+
+    The product is made of two small ones, which need no help of the interpreter in compiled code; for what that does to
+    the others, see :func:`sunbird_otel._decode.nanoseconds`.
+    """
+    return ((ms >> _HALF) * MS << _HALF) + (ms & _LOWER) * MS
 
 
 class LineReader:
@@ -66,57 +82,72 @@ class LineReader:
 
     def __init__(self, limits: Limits) -> None:
         """Start with nothing known."""
-        self._longest = min(limits.event_bytes, limits.request_bytes, limits.string_bytes)
+        # Below that depth every event is for the careful way.
+        reads = limits.nesting_depth >= LEVELS
+        self._longest = min(limits.event_bytes, limits.request_bytes, limits.string_bytes) if reads else 0
         self._deepest = limits.nesting_depth
+        self._unusual = 0
         self._contexts: dict[bytes, Context] = {}
         self._older: dict[bytes, Context] = {}
 
-    def event(self, line: bytes) -> Event | None:  # noqa: C901, PLR0911, PLR0912 - one look after the other, no calls
-        """Return the event on ``line`` if all that the bridge reads of it is in normal form; otherwise None."""
+    def event(self, line: bytes, ets_ns: int) -> Event | None:  # noqa: PLR0911 - one look after the other, no calls
+        """Return the event on ``line`` if all that the bridge reads of it is in normal form; otherwise None.
+
+        Args:
+            line: The text.
+            ets_ns: What :func:`time_of` says of it; where the event has another time, this is for the careful way.
+        """
         if len(line) > self._longest:
             return None
-        # An event with few brackets cannot be deep.
-        if line.count(_OBJECT) + line.count(_ARRAY) > self._deepest:
-            return None
         try:
-            if not line.isascii():
-                line.decode()
-            envelope = read(line)
+            parts = self._parts(line)
         except UNUSUAL:
             return None
-        eid: str = envelope.eid
-        mid: str = envelope.mid
-        if not mid or not is_eid(eid):
+        if parts is None:
             return None
-        ets: Any = envelope.ets
-        if type(ets) is float:
-            if not ets.is_integer():
-                return None
-            ets = int(ets)
-        if not EARLIEST_ETS_MS <= ets < LATEST_ETS_MS:
+        eid: str = parts.eid
+        mid: str = parts.mid
+        if not mid or not is_eid(eid) or parts.ets != ets_ns // MS:
             return None
-        context = self.context(bytes(envelope.context))
+        text: bytes = b"" + parts.context  # a copy, and quicker than `bytes()`
+        # Of a context that stands there twice only the last was looked at.
+        if len(line) - len(text) > _ROOM and _brackets(line) > self._deepest:
+            return None
+        context = self.context(text)
         if context is None:
             return None
-        try:
-            edata = orjson.loads(bytes(envelope.edata))
-        except ValueError:
-            return None
-        if not is_object(edata):
-            return None
+        edata: dict[str, Any] = parts.edata
         if (eid == "START" or eid == "END") and (  # noqa: PLR1714 - no tuple is searched
             type(edata.get("type", "")) is not str
             or type(edata.get("mode", "")) is not str
             or type(edata.get("pageid", "")) is not str
         ):
             return None
-        actor = envelope.actor
-        obj = envelope.object
-        if obj is UNSET:
-            obj = None
-        elif not _has_texts(obj):
+        obj: dict[str, Any] = parts.object
+        if obj and not _has_texts(obj):
             return None
-        return Event(eid, mid, nanoseconds(ets), context, actor.id, actor.type, obj, edata, envelope.tags, line)
+        actor = parts.actor
+        return Event(eid, mid, ets_ns, context, actor.id, actor.type, obj, edata, parts.tags, line)
+
+    def _parts(self, line: bytes) -> Any:
+        """Return what stands on the outermost level of ``line``, its ``edata`` parsed; None when it is not as usual.
+
+        Nearly all events are shallow. One that is not is read in another way, and so are those that follow at once,
+        since they are likely to be as unusual. What is read, and as what, is the same with and without that.
+        """
+        tried = not self._unusual
+        if tried:
+            try:
+                return read_shallow(line)
+            except UNUSUAL:
+                self._unusual = _RUN
+        else:
+            self._unusual -= 1
+        if _is_text(line) and _brackets(line) <= self._deepest:
+            parts = read(line)
+            parts.edata = orjson.loads(b"" + parts.edata)
+            return parts if is_object(parts.edata) else None
+        return None if tried else read_shallow(line)
 
     def context(self, text: bytes) -> Context | None:
         """Return the context that ``text`` is, and know it from now on; None when it is not in normal form."""
@@ -125,10 +156,7 @@ class LineReader:
             return context
         context = self._older.get(text)
         if context is None:
-            try:
-                value = orjson.loads(text)
-            except ValueError:
-                return None
+            value = self._context(text)
             if not _is_normal(value):
                 return None
             context = Context(value)
@@ -138,6 +166,36 @@ class LineReader:
             self._older, self._contexts = self._contexts, {}
         self._contexts[text] = context
         return context
+
+    def _context(self, text: bytes) -> Any:
+        """Return the value of a context; None when it may be deep, or is none."""
+        try:
+            return read_shallow_context(text)
+        except UNUSUAL:
+            pass
+        # It stands on the second level.
+        if _brackets(text) >= self._deepest:
+            return None
+        try:
+            return orjson.loads(text)
+        except ValueError:
+            return None
+
+
+def _is_text(line: bytes) -> bool:
+    """Tell whether ``line`` is UTF-8."""
+    if line.isascii():
+        return True
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _brackets(text: bytes) -> int:
+    """Return a bound of the levels of objects and arrays in ``text``."""
+    return text.count(_OBJECT) + text.count(_ARRAY)
 
 
 def _has_texts(obj: dict[str, Any]) -> bool:

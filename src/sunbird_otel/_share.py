@@ -110,7 +110,7 @@ class Share(Pipeline[S]):
         if event is not None and entry[1] in _NOT_OURS:
             self._note_echo(event, entry)
             if isinstance(entry[3], str):
-                self.tally.by_eid[event.eid] -= 1
+                self.tally.see(event.eid, -1)
         return event
 
     def _others(self, entry: Entry, signals: list[S]) -> list[Event]:

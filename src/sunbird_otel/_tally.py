@@ -9,7 +9,7 @@ from typing import Any
 END_REASONS = ("end", "restart", "parent_end", "idle", "drain", "evicted")
 """How a flow can close, in the order of the report."""
 
-_BY_WORD = frozenset({"by_eid", "rejected_by_reason", "closed_by", "violations"})
+_BY_WORD = frozenset({"received_by", "rejected_by_reason", "closed_by", "violations"})
 """The counts that are kept by a word."""
 
 
@@ -27,11 +27,11 @@ class Tally:
     rejected: int = 0
     held: int = 0
     late: int = 0
-    by_eid: Counter[str] = field(default_factory=Counter[str])
+    received_by: dict[str, int] = field(default_factory=dict[str, int])  # a Counter is slow to count in
     rejected_by_reason: Counter[str] = field(default_factory=Counter[str])
     opened: int = 0
     open: int = 0
-    closed_by: dict[str, int] = field(default_factory=dict[str, int])  # a Counter is slow to count in
+    closed_by: dict[str, int] = field(default_factory=dict[str, int])
     paired: int = 0
     orphan: int = 0
     repeated: int = 0
@@ -43,9 +43,18 @@ class Tally:
     log_records: int = 0
 
     @property
+    def by_eid(self) -> Counter[str]:
+        """Return how many of the received events that could be read had each eid."""
+        return Counter(self.received_by)
+
+    @property
     def closed(self) -> Counter[str]:
         """Return how many flows were closed for each reason."""
         return Counter(self.closed_by)
+
+    def see(self, eid: str, events: int = 1) -> None:
+        """Count ``events`` of one eid; those that another process counts are taken off again."""
+        self.received_by[eid] = self.received_by.get(eid, 0) + events
 
     def reject(self, reason: str, events: int = 1) -> None:
         """Count ``events`` refused for ``reason``."""
@@ -88,7 +97,7 @@ class Tally:
                 "rejected": self.rejected,
                 "held": self.held,
                 "late": self.late,
-                "by_eid": dict(sorted(self.by_eid.items())),
+                "by_eid": dict(sorted(self.received_by.items())),
                 "rejected_by_reason": dict(sorted(self.rejected_by_reason.items())),
             },
             "flows": {
