@@ -41,7 +41,7 @@ _LOWER: Final = (1 << _HALF) - 1
 """Half of the bits of a time in milliseconds, and a mask of the lower ones."""
 
 _ROOM: Final = 1_000
-"""Bytes that may hold something deep, but nothing so deep that a parser refuses it."""
+"""Bytes of a line beside its context that need no look: they may hold 500 levels, which every parser can read."""
 
 _RUN: Final = 64
 """How many lines after an unusual one are taken to be as unusual."""
