@@ -238,8 +238,7 @@ def request_attributes(attributes: Attributes, event: Event, request_id: str) ->
     for field, key in _REQUEST_FIELDS:
         put(attributes, key, params.get(field))
     _own_attributes(attributes, params, event.eid)
-    params.get("params")
-    if params.asked < len(params.fields):
+    if params.asked + ("params" in params.fields) < len(params.fields):
         rest = {f: v for f, v in params.fields.items() if f not in _READ_REQUEST_FIELDS and not is_empty(v)}
         if rest:
             attributes[names.REQUEST_PARAMS] = dumps(rest)
@@ -308,13 +307,11 @@ _READ_REQUEST_FIELDS: Final = frozenset(
 
 
 def _status_code(status: object) -> int:
-    if type(status) is int:  # most are
-        return status if _LEAST_STATUS <= status <= _GREATEST_STATUS else 0
     if isinstance(status, str) and status.isascii() and status.isdigit() and len(status) == _STATUS_DIGITS:
         return int(status)
-    if is_number(status) and int(status) == status and _LEAST_STATUS <= status <= _GREATEST_STATUS:
-        return int(status)
-    return 0
+    if isinstance(status, float) and status.is_integer():
+        status = int(status)
+    return status if type(status) is int and _LEAST_STATUS <= status <= _GREATEST_STATUS else 0
 
 
 _STATUS_DIGITS: Final = 3

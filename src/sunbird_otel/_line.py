@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from sunbird_otel._context import Context
-from sunbird_otel._decode import EARLIEST_ETS_MS, LATEST_ETS_MS, MS, is_eid
+from sunbird_otel._decode import EARLIEST_ETS_MS, LATEST_ETS_MS, MS, is_eid, of_milliseconds
 from sunbird_otel._envelope import LEVELS, UNUSUAL, read, read_shallow, read_shallow_context
 from sunbird_otel._event import Event
 from sunbird_otel._json import is_array, is_object
@@ -36,10 +36,6 @@ _HEAD: Final = re.compile(
     + rb')*"ets": ?([0-9]{13}(?:\.0)?|[0-9]+(?:\.[0-9]+)?[Ee]\+?[0-9]+) ?[,}]'
 )
 
-_HALF: Final = 20
-_LOWER: Final = (1 << _HALF) - 1
-"""Half of the bits of a time in milliseconds, and a mask of the lower ones."""
-
 _ROOM: Final = 1_000
 """Bytes of a line beside its context that need no look: they may hold 500 levels, which every parser can read."""
 
@@ -61,16 +57,7 @@ def time_of(line: bytes) -> int:
     if not EARLIEST_ETS_MS <= number < LATEST_ETS_MS:
         return 0
     ms = int(number)
-    return _nanoseconds(ms) if ms == number else 0
-
-
-def _nanoseconds(ms: int) -> int:
-    """Return the nanoseconds of a time that can be.
-
-    The product is made of two small ones, which need no help of the interpreter in compiled code; for what that does to
-    the others, see :func:`sunbird_otel._decode.nanoseconds`.
-    """
-    return ((ms >> _HALF) * MS << _HALF) + (ms & _LOWER) * MS
+    return of_milliseconds(ms) if ms == number else 0
 
 
 class LineReader:

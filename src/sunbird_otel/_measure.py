@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from sunbird_otel._decode import EARLIEST_ETS_MS, LATEST_ETS_MS, nanoseconds
+from sunbird_otel._decode import EARLIEST_ETS_MS, LATEST_ETS_MS, nanoseconds, of_milliseconds
 from sunbird_otel._json import integers, is_array, is_number, is_object
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def duration_ns(event: Event, param: str) -> int:
     """Return how long a request took by its field ``param``; 0 when it does not say or what it says cannot be."""
     value = event.params.get(param)
     if type(value) is int and 0 <= value <= _LONGEST_REQUEST_MS:
-        return nanoseconds(value)
+        return of_milliseconds(value)
     if isinstance(value, str):
         try:
             value = float(value)

@@ -54,7 +54,7 @@ class Tally:
 
     def see(self, eid: str, events: int = 1) -> None:
         """Count ``events`` of one eid; those that another process counts are taken off again."""
-        self.received_by[eid] = self.received_by.get(eid, 0) + events
+        _count(self.received_by, eid, events)
 
     def reject(self, reason: str, events: int = 1) -> None:
         """Count ``events`` refused for ``reason``."""
@@ -69,7 +69,7 @@ class Tally:
     def close_flow(self, reason: str, *, counted: bool = True) -> None:
         """Count a flow that was closed for ``reason``, unless another process counts it."""
         self.open -= counted
-        self.closed_by[reason] = self.closed_by.get(reason, 0) + counted
+        _count(self.closed_by, reason, counted)
 
     def add(self, counts: dict[str, Any]) -> None:
         """Add what another process has counted, as its :meth:`counts` say."""
@@ -77,7 +77,7 @@ class Tally:
             mine: Any = getattr(self, name)
             if name in _BY_WORD:
                 for word, number in count.items():
-                    mine[word] = mine.get(word, 0) + number
+                    _count(mine, word, number)
             else:
                 setattr(self, name, mine + count)
 
@@ -115,3 +115,7 @@ class Tally:
                 "log_records": self.log_records,
             },
         }
+
+
+def _count(counts: dict[str, int], word: str, number: int) -> None:
+    counts[word] = counts.get(word, 0) + number

@@ -63,8 +63,10 @@ def _long_varint(number: int) -> bytes:
     return bytes(parts)
 
 
-_VARINTS: Final = [_long_varint(number) for number in range(16384)]
-_CONTINUED_VARINTS: Final = [bytes((number & 0x7F | _CONTINUED, number >> 7 | _CONTINUED)) for number in range(16384)]
+_LAST: Final = [bytes((part,)) for part in range(_CONTINUED)]
+_NOT_LAST: Final = [bytes((part | _CONTINUED,)) for part in range(_CONTINUED)]
+_VARINTS: Final = [*_LAST, *(low + high for high in _LAST[1:] for low in _NOT_LAST)]
+_CONTINUED_VARINTS: Final = [low + high for high in _NOT_LAST for low in _NOT_LAST]
 
 
 def _varint(number: int) -> bytes:
