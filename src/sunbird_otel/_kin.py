@@ -184,7 +184,7 @@ class KinReader:
                 keys.append(_ACTOR + actor.encode() + around.actor_ends)
         if self._named is not None:
             part: bytes = b"" + ties.edata
-            if b"\\" in part and b"\\u00" in part:
+            if part.find(b"\\") >= 0 and part.find(b"\\u00") >= 0:  # `in` takes a number, too, and tries that first
                 return None
             for name, value in self._named.findall(part):
                 if not value:
