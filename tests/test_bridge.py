@@ -9,7 +9,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bridging import POLICIES, Run, check_balance, check_contained, check_drained, check_spans, run, standard
+from bridging import (
+    POLICIES,
+    Run,
+    check_balance,
+    check_contained,
+    check_drained,
+    check_spans,
+    compact,
+    run,
+    standard,
+)
 from events import JOB, MOBILE, PLATFORM, PLAYER, PORTAL, T0, Event, content, correlation
 from strategies import BENIGN, UNREADABLE
 
@@ -149,6 +159,32 @@ def test_a_duplicate_says_which_copy_was_left_out() -> None:
     event = PORTAL.impression(0)
     (finding,) = findings_of([event, event], Position("f.jsonl", 3))
     assert (finding.code, finding.mid, finding.position) == ("duplicate", event["mid"], Position("f.jsonl", 3, 1))
+
+
+AFTER_A_VIOLATION: dict[str, list[object]] = {
+    "no JSON": [PORTAL.impression(9), b"{"],
+    "an event that must be read with care, and is refused": [{**PORTAL.impression(2), "context": 5}],
+    "a copy": [PORTAL.impression(2)] * 2,
+    "an event that is late": [PORTAL.impression(9), PORTAL.impression(1)],
+    "another violation": [PORTAL.assess(2)],
+}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("others", AFTER_A_VIOLATION.values(), ids=AFTER_A_VIOLATION)
+def test_findings_come_in_the_order_of_the_events_however_many_come_together(others: list[object], policy: str) -> None:
+    events = [PORTAL.assess(0), *others, PORTAL.impression(20)]
+    texts = [event if isinstance(event, bytes) else compact([event])[0] for event in events]
+    one_by_one: list[Finding] = []
+    together: list[Finding] = []
+    bridge = Bridge(rules=standard(), policy=policy, lateness=SECOND, on_finding=one_by_one.append)
+    for number, line in enumerate(texts, 1):
+        bridge.feed_lines(Lines("f.jsonl", number, [line]))
+    bridge = Bridge(rules=standard(), policy=policy, lateness=SECOND, on_finding=together.append)
+    bridge.feed_lines(Lines("f.jsonl", 1, texts))
+    assert one_by_one[0].position == Position("f.jsonl", 1)
+    assert len(one_by_one) > 1 or policy == "repair"
+    assert together == one_by_one
 
 
 def test_what_a_source_could_not_frame_counts_as_received_and_rejected() -> None:

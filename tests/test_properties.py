@@ -79,23 +79,28 @@ def test_lines_give_the_same_as_documents(data: st.DataObject, events: list[Any]
     assert run(shuffled, as_lines=True, policy=policy).text == by_line.text
 
 
-@given(st.data(), worn(), st.sampled_from((0, 10 * SECOND, None)), st.sampled_from((1, 2_000, 1 << 30)))
+@given(st.data(), worn(), st.sampled_from((0, 10 * SECOND, None)), st.sampled_from((1, 2_000, 1 << 30)), policies)
 def test_how_lines_are_handed_over_changes_nothing(
-    data: st.DataObject, events: list[Any], lateness: int | None, memory: int
+    data: st.DataObject, events: list[Any], lateness: int | None, memory: int, policy: str
 ) -> None:
+    """What is found is found in the same order, too, however many events are read before one is placed."""
     texts = compact(events)
-    options: dict[str, Any] = {"lateness": lateness, "memory": memory}
+    options: dict[str, Any] = {"lateness": lateness, "memory": memory, "policy": policy}
     one_by_one = run(texts, as_lines=True, **options)
-    bridge = Bridge(rules=standard(), **options)
+    findings: list[Finding] = []
+    bridge = Bridge(rules=standard(), on_finding=findings.append, **options)
     signals: list[Signal] = []
     start = 0
     while start < len(texts):
-        size = data.draw(st.integers(1, 5))
+        size = data.draw(st.integers(1, 40))
         signals += bridge.feed_lines(Lines("lines", start + 1, texts[start : start + size]))
         start += size
     signals += bridge.drain()
     assert Run(signals, bridge.tally, []).text == one_by_one.text
     assert bridge.tally == one_by_one.tally
+    assert [(each.code, each.mid, each.found) for each in findings] == [
+        (each.code, each.mid, each.found) for each in one_by_one.findings
+    ]
 
 
 @given(worn(), policies)

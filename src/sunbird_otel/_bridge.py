@@ -35,6 +35,12 @@ DEFAULT_MEMORY: Final = 1 << 30
 DEFAULT_OPEN_FLOWS: Final = 1_000_000
 """Flows that may be open at a time."""
 
+_TOGETHER: Final = 32
+"""Times whose events are read before any is placed, and placed before any is written, where so many are at hand.
+
+Code that has just run is in the processor's cache; of many more, the events would not be.
+"""
+
 
 class Pipeline(Generic[S]):
     """Turns Sunbird telemetry into signals of any form. Pure: no clock, no I/O, no OpenTelemetry import.
@@ -78,8 +84,10 @@ class Pipeline(Generic[S]):
         self._on_event = on_event
         self._order = Sequencer(lateness, memory)
         self._reader = LineReader(self._limits)
+        self._rejects = policy == "reject"
+        self._ready: list[list[Event]] = []  # events that were read, by their times; empty between calls
         self._translator = Translator(
-            form, self.tally, attribute_bytes=self._limits.attribute_bytes, keep_events=policy == "reject"
+            form, self.tally, attribute_bytes=self._limits.attribute_bytes, keep_events=self._rejects
         )
         self._flows = FlowEngine(
             rules or Rules.standard(),
@@ -126,6 +134,7 @@ class Pipeline(Generic[S]):
             if not self._order.push(item.ets_ns, own(item.payload), item.position):
                 self._late(item, signals)
         self._release_due(signals)
+        self._place(signals)
         return signals
 
     def feed_lines(self, lines: Lines) -> list[S]:
@@ -143,16 +152,19 @@ class Pipeline(Generic[S]):
                 tally.received += 1
                 tally.held += 1
                 if not order.push(ets_ns, line, source, number):
+                    self._place(signals)
                     self._take_late((ets_ns, 0, line, source, number), signals)
                 elif order.lets_go:  # at once, so that it makes no difference how lines are handed over
                     self._release_due(signals)
             else:
+                self._place(signals)
                 for item in documents(Lines(source, number, [line]), self._limits):
                     if isinstance(item, Finding):
                         self.refuse(item)
                     else:
                         signals.extend(self.feed(item.data, item.position, parsed=item.value))
             number += 1
+        self._place(signals)
         return signals
 
     def refuse(self, finding: Finding) -> None:
@@ -166,6 +178,7 @@ class Pipeline(Generic[S]):
         signals: list[S] = []
         while entries := self._order.before(to_ns):
             self._release(entries, signals)
+        self._place(signals)
         self._tell(self._flows.advance(to_ns), signals)
         return signals
 
@@ -187,6 +200,7 @@ class Pipeline(Generic[S]):
             if count >= events:
                 yield signals
                 signals, count = [], 0
+        self._place(signals)
         self._tell(self._flows.drain(), signals)
         yield signals
 
@@ -195,26 +209,46 @@ class Pipeline(Generic[S]):
             self._release(entries, signals)
 
     def _release(self, entries: list[Entry], signals: list[S]) -> None:
-        """Pass on events of one time."""
+        """Read events of one time, which :meth:`_place` is to pass on; it is called here when many are ready."""
         events: list[Event] = []
         for entry in entries:
             event = self._event(entry)
             if event is not None:
                 events.append(event)
             else:
+                self._place(signals)  # what was read before is told of before
                 events += self._others(entry, signals)
         if len(events) > 1:
             events, copies = distinct(events)
+            if copies:
+                self._place(signals)
             for copy in copies:
                 self._duplicate(copy)
         if self._order.remembers:
             for event in events:
                 self._order.remember(event)
         if events:
-            self._feed(events, signals)
+            self._ready.append(events)
+            if len(self._ready) >= _TOGETHER:
+                self._place(signals)
 
-    def _feed(self, events: list[Event], signals: list[S]) -> None:
-        self._tell(self._flows.feed(events), signals)
+    def _place(self, signals: list[S]) -> None:
+        """Pass on the events that are ready."""
+        ready = self._ready
+        if not ready:
+            return
+        self._ready = []
+        outcomes: list[Outcome] = []
+        for events in ready:
+            outcomes += self._feed(events)
+            if self._rejects:  # what is refused is told of before what is found next
+                self._tell(outcomes, signals)
+                outcomes = []
+        self._tell(outcomes, signals)
+
+    def _feed(self, events: list[Event]) -> list[Outcome]:
+        """Pass on events of one time, and return what they decide."""
+        return self._flows.feed(events)
 
     def _take_late(self, entry: Entry, signals: list[S]) -> None:
         """Take a line whose time has passed."""

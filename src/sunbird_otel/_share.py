@@ -82,6 +82,7 @@ class Share(Pipeline[S]):
         while at < count:
             entry = dealt[at]
             if entry[1] == LATE or entry[1] == LATE_ECHO:
+                self._place(signals)
                 self._take_late(entry, signals)
                 at += 1
                 continue
@@ -94,6 +95,7 @@ class Share(Pipeline[S]):
             entries = dealt[first:at]
             entries += self._order.before(ets_ns + 1)
             self._release(entries, signals)
+        self._place(signals)
         return signals
 
     def rest_steps(self, newest_ns: int) -> Iterator[list[S]]:
@@ -101,6 +103,7 @@ class Share(Pipeline[S]):
         signals: list[S] = []
         while entries := self._order.rest():
             self._release(entries, signals)
+        self._place(signals)
         self._tell(self._flows.advance(newest_ns), signals)
         yield signals
         yield from self.drain_steps()
@@ -142,17 +145,19 @@ class Share(Pipeline[S]):
             self._named.add(id(event))
 
     def _duplicate(self, event: Event) -> None:
+        self._named.discard(id(event))
         if not event.echo:
             super()._duplicate(event)
 
-    def _feed(self, events: list[Event], signals: list[S]) -> None:
+    def _feed(self, events: list[Event]) -> list[Outcome]:
         if self._named:
-            events = [event for event in events if id(event) not in self._named]
-            self._named.clear()
+            named = {id(event) for event in events} & self._named
+            self._named -= named
+            events = [event for event in events if id(event) not in named]
             if not events:
-                return
+                return []
         self.moved_ns = max(self.moved_ns, events[0].ets_ns)
-        super()._feed(events, signals)
+        return super()._feed(events)
 
     def _late(self, event: Event, signals: list[S]) -> None:
         if not event.echo:
