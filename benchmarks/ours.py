@@ -6,10 +6,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from sunbird_otel import Rules
-from sunbird_otel._bridge import Pipeline as Core
 from sunbird_otel._document import Lines
 from sunbird_otel._findings import Finding
 from sunbird_otel._limits import Limits
+from sunbird_otel._pipeline import Pipeline as Core
 from sunbird_otel.sinks.otlp.batch import Batcher
 from sunbird_otel.sinks.otlp.encode import ProtobufForm
 from sunbird_otel.sources import files

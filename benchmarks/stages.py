@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
     from sunbird_otel._event import Event
     from sunbird_otel._flow import Outcome
+    from sunbird_otel._form import Draft
     from sunbird_otel._order import Entry
+    from sunbird_otel._signals import MetricPoint
     from sunbird_otel.sinks.otlp.batch import Full
     from sunbird_otel.sinks.otlp.written import Written, WrittenForm
 
@@ -39,6 +41,14 @@ class Told(NamedTuple):
     """What the flow engine tells, and what is to write it: it has written the events inside flows already."""
 
     outcomes: list[Outcome]
+    translator: Translator[Written]
+    form: WrittenForm
+
+
+class Said(NamedTuple):
+    """What the translator says, and what is to write it."""
+
+    drafts: list[Draft | MetricPoint]
     translator: Translator[Written]
     form: WrittenForm
 
@@ -119,13 +129,20 @@ def _ignore(code: str, event: Event, expected: str, found: str) -> None:
     del code, event, expected, found
 
 
-def translate(told: Told) -> Translated:
-    """Translate and encode what flows and single events become."""
-    signals: list[Written] = []
+def translate(told: Told) -> Said:
+    """Say what flows and single events become."""
+    said: list[Draft | MetricPoint] = []
     for outcome in told.outcomes:
         if not isinstance(outcome, Refused):
-            told.translator.write(outcome, signals)
-    return Translated(signals, told.form)
+            told.translator.say(outcome, said)
+    return Said(said, told.translator, told.form)
+
+
+def encode(said: Said) -> Translated:
+    """Write what was said as OTLP."""
+    signals: list[Written] = []
+    said.translator.write(said.drafts, signals)
+    return Translated(signals, said.form)
 
 
 def batch(translated: Translated) -> list[Full]:
@@ -139,7 +156,8 @@ STAGES: Final[dict[str, Callable[[Any], Any]]] = {
     "order": order,
     "decode": decode,
     "flows": flows,
-    "translate and encode": translate,
+    "translate": translate,
+    "encode": encode,
     "batch": batch,
 }
 """Each takes what the one before it returns; the first, the bytes of a file."""

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from bridging import standard
 
 from sunbird_otel import Bridge, Rules
-from sunbird_otel._bridge import DEFAULT_MEMORY, Pipeline
 from sunbird_otel._divide import Divider, Round
 from sunbird_otel._form import Records
 from sunbird_otel._limits import Limits
+from sunbird_otel._pipeline import DEFAULT_MEMORY, Pipeline
 from sunbird_otel._share import Share
 from sunbird_otel.sinks.dead_letter import letter
 

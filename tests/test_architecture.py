@@ -55,6 +55,7 @@ CORE = (
     "_values",
     "_fields",
     "_translate",
+    "_pipeline",
     "_bridge",
     "_kin",
     "_divide",

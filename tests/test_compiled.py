@@ -35,7 +35,7 @@ REPLAY = "from sunbird_otel.cli import main; main()"
 
 REQUESTS = """
 import hashlib, sys
-from sunbird_otel._bridge import Pipeline
+from sunbird_otel._pipeline import Pipeline
 from sunbird_otel._document import Lines
 from sunbird_otel.sinks.otlp.batch import Batcher
 from sunbird_otel.sinks.otlp.encode import ProtobufForm

@@ -10,8 +10,8 @@ from bridging import check_balance, check_spans, run, standard
 from events import MOBILE, PLAYER, T0, content, correlation
 
 from sunbird_otel import names
-from sunbird_otel._bridge import Pipeline
 from sunbird_otel._form import Records
+from sunbird_otel._pipeline import Pipeline
 from sunbird_otel._signals import Signal, Span
 
 if TYPE_CHECKING:

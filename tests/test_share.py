@@ -26,7 +26,7 @@ from sunbird_otel.sources import files
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sunbird_otel._bridge import Pipeline
+    from sunbird_otel._pipeline import Pipeline
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*/input.*"))
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").rglob("*.json*"))

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from sunbird_otel._bridge import Pipeline
 from sunbird_otel._form import Records
 from sunbird_otel._kin import KinReader
 from sunbird_otel._limits import Limits
 from sunbird_otel._order import Entry, Sequencer, own
+from sunbird_otel._pipeline import Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

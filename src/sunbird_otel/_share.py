@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sunbird_otel._apart import documents
-from sunbird_otel._bridge import Pipeline
 from sunbird_otel._decode import decode
 from sunbird_otel._divide import ECHO, LATE, LATE_ECHO, NAMED
 from sunbird_otel._document import Document, Lines
@@ -17,6 +16,7 @@ from sunbird_otel._event import Event
 from sunbird_otel._flow import FlowClosed, FlowSegment, Outcome
 from sunbird_otel._form import Form, S
 from sunbird_otel._order import Entry, Sequencer
+from sunbird_otel._pipeline import Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

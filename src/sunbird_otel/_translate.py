@@ -20,7 +20,7 @@ from sunbird_otel._fields import (
     who_attributes,
 )
 from sunbird_otel._flow import Answered, Flow, FlowClosed, FlowLink, FlowSegment, Inside, Lone, Measured, Outcome
-from sunbird_otel._form import Form, S
+from sunbird_otel._form import Draft, Form, S, Said
 from sunbird_otel._ids import span_of
 from sunbird_otel._measure import measurements
 from sunbird_otel._pairing import read
@@ -80,20 +80,25 @@ class Translator(Generic[S]):
             event if self._keep_events else None,
         )
 
-    def write(self, outcome: FlowClosed | Answered | FlowSegment | Lone | Measured, signals: list[S]) -> None:
-        """Add the signals that ``outcome`` becomes."""
+    def say(self, outcome: FlowClosed | Answered | FlowSegment | Lone | Measured, said: list[Said]) -> None:
+        """Add what ``outcome`` becomes, for :meth:`write`."""
         if isinstance(outcome, Answered):
-            signals.append(self._answered_span(outcome))
+            said.append(self._answered_span(outcome))
         elif isinstance(outcome, FlowClosed):
-            signals.append(self._flow_span(outcome.flow))
+            said.append(self._flow_span(outcome.flow))
         elif isinstance(outcome, Lone):
-            signals.append(self._lone_span(outcome))
+            said.append(self._lone_span(outcome))
         elif isinstance(outcome, FlowSegment):
-            signals.append(self._segment_span(outcome))
+            said.append(self._segment_span(outcome))
         else:
             points = self._points(outcome.event)
             self._tally.metric_points += len(points)
-            signals.extend(points)
+            said.extend(points)
+
+    def write(self, said: list[Said], signals: list[S]) -> None:
+        """Add the signals that were said."""
+        form = self._form
+        signals += [form.span(one) if isinstance(one, Draft) else form.point(one) for one in said]
 
     def _resource(self, event: Event) -> Resource:
         context = event.context
@@ -145,7 +150,7 @@ class Translator(Generic[S]):
         who_attributes(attributes, event)
         return [head, context.written] if context.written else [head]
 
-    def _answered_span(self, request: Answered) -> S:
+    def _answered_span(self, request: Answered) -> Draft:
         event = request.event
         attributes: Attributes = {}
         blocks = self._beginning(event, request.rule.kind, request.workflow, attributes)
@@ -156,7 +161,7 @@ class Translator(Generic[S]):
             attributes[names.LATE] = True
         self._fit(attributes, event)
         self._tally.spans += 1
-        return self._form.span(
+        return Draft(
             request.trace_id,
             request.span_id,
             b"",
@@ -171,10 +176,9 @@ class Translator(Generic[S]):
             _links(request.links) if request.links else (),
             StatusCode.ERROR if failed else StatusCode.UNSET,
             "",
-            False,  # noqa: FBT003 - by place, as everything here
         )
 
-    def _flow_span(self, flow: Flow) -> S:
+    def _flow_span(self, flow: Flow) -> Draft:
         opener, rule, closer = flow.opener, flow.rule, flow.closer
         attributes = _flow_attributes(flow)
         context_attributes(attributes, opener)
@@ -206,7 +210,7 @@ class Translator(Generic[S]):
         self._tally.spans += 1
         self._tally.synthetic_spans += flow.synthetic
         self._tally.span_events += len(inside)
-        return self._form.span(
+        return Draft(
             flow.trace_id,
             flow.span_id,
             flow.parent.span_id if flow.parent is not None and flow.parent.trace_id == flow.trace_id else b"",
@@ -221,7 +225,7 @@ class Translator(Generic[S]):
             _links(_around(flow) if flow.parent is not None else flow.links),
             status,
             message,
-            flow.synthetic,
+            synthetic=flow.synthetic,
         )
 
     def pending(self, flow: Flow) -> S:
@@ -240,7 +244,7 @@ class Translator(Generic[S]):
             open_attributes(attributes, opener, is_job=flow.rule.kind == "job")
         self._fit(attributes, opener)
         self._tally.spans += 1
-        return self._form.span(
+        draft = Draft(
             flow.trace_id,
             span_of(flow.trace_id, f"{flow.rule.kind} pending", opener),
             flow.span_id,
@@ -251,14 +255,10 @@ class Translator(Generic[S]):
             self._resource(opener),
             (),
             attributes,
-            (),
-            (),
-            StatusCode.UNSET,
-            "",
-            False,  # noqa: FBT003 - as above
         )
+        return self._form.span(draft)
 
-    def _segment_span(self, segment: FlowSegment) -> S:
+    def _segment_span(self, segment: FlowSegment) -> Draft:
         flow, inside, number, trace_id = segment.flow, segment.events, segment.number, segment.trace_id
         in_place = trace_id == flow.trace_id
         events = sorted(inside, key=_time_ns)
@@ -267,7 +267,7 @@ class Translator(Generic[S]):
         context_attributes(attributes, flow.opener)
         self._tally.spans += 1
         self._tally.span_events += len(events)
-        return self._form.span(
+        return Draft(
             trace_id,
             span_of(trace_id, f"{flow.rule.kind} segment {number}", flow.opener),
             flow.span_id if in_place else b"",
@@ -282,10 +282,9 @@ class Translator(Generic[S]):
             () if in_place else _links([flow.reference().typed("flow")]),
             StatusCode.UNSET if error is None else StatusCode.ERROR,
             error or "",
-            False,  # noqa: FBT003 - by place, as everything here
         )
 
-    def _lone_span(self, lone: Lone) -> S:
+    def _lone_span(self, lone: Lone) -> Draft:
         event = lone.event
         attributes: Attributes = {}
         blocks = self._beginning(event, "", lone.workflow, attributes)
@@ -293,7 +292,7 @@ class Translator(Generic[S]):
         self._fit(attributes, event)
         failed = event.eid == "ERROR"
         self._tally.spans += 1
-        return self._form.span(
+        return Draft(
             lone.trace_id,
             span_of(lone.trace_id, "instant", event),
             lone.parent.span_id if lone.parent is not None else b"",
@@ -308,23 +307,20 @@ class Translator(Generic[S]):
             _links(lone.links) if lone.links else (),
             StatusCode.ERROR if failed else StatusCode.UNSET,
             error_text(event) if failed else "",
-            False,  # noqa: FBT003 - as above
         )
 
-    def _points(self, event: Event) -> list[S]:
+    def _points(self, event: Event) -> list[MetricPoint]:
         common = metric_attributes(event)
         self._fit(common, event)
         return [
-            self._form.point(
-                MetricPoint(
-                    name=names.METRIC,
-                    description=METRIC_DESCRIPTION,
-                    unit="1",
-                    value=value,
-                    time_ns=event.ets_ns,
-                    resource=self._resource(event),
-                    attributes={names.METRIC_NAME: name, **common},
-                )
+            MetricPoint(
+                name=names.METRIC,
+                description=METRIC_DESCRIPTION,
+                unit="1",
+                value=value,
+                time_ns=event.ets_ns,
+                resource=self._resource(event),
+                attributes={names.METRIC_NAME: name, **common},
             )
             for name, value in measurements(event)
         ]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic
 
 from sunbird_otel._apart import documents
-from sunbird_otel._bridge import Pipeline
 from sunbird_otel._document import Lines
 from sunbird_otel._findings import Finding
 from sunbird_otel._form import Form, S
+from sunbird_otel._pipeline import Pipeline
 from sunbird_otel._rules import Rules
 from sunbird_otel.cli._exits import Exit, stop_on_signals
 from sunbird_otel.cli._live import Live

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Mapping, Sequence
 
-    from sunbird_otel._bridge import Pipeline
     from sunbird_otel._findings import Finding
+    from sunbird_otel._pipeline import Pipeline
     from sunbird_otel._rules import Rules
     from sunbird_otel.cli._progress import Progress
     from sunbird_otel.cli._settings import Settings

@@ -31,10 +31,10 @@ from sunbird_otel.sinks.otlp.written import SAMPLED, Gauge, Key, Keys, Written, 
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
 
     from google.protobuf.message import Message
 
+    from sunbird_otel._form import Draft
     from sunbird_otel._signals import Attributes, AttributeValue, Link, MetricPoint, Resource
 
 _WIRE_TYPES: Final = {
@@ -164,52 +164,35 @@ class ProtobufForm(WrittenForm):
             body += self._joined(attributes, self._event_keys)
         return _varint(len(body)) + body
 
-    def span(  # noqa: PLR0917 - by place, since it is called for nearly every event
-        self,
-        trace_id: bytes,
-        span_id: bytes,
-        parent_span_id: bytes,
-        name: str,
-        kind: SpanKind,
-        start_ns: int,
-        end_ns: int,
-        resource: Resource,
-        blocks: Sequence[Any],
-        attributes: Attributes,
-        events: Sequence[Any],
-        links: Sequence[Link],
-        status: StatusCode,
-        status_message: str,
-        synthetic: bool,  # noqa: ARG002, FBT001 - a record's field, which OTLP has not
-    ) -> Written:
+    def span(self, draft: Draft) -> Written:
         """Return a span, with its length before it."""
         parts = [
             _SPAN_TRACE,
-            trace_id,
+            draft.trace_id,
             _SPAN_ID,
-            span_id,
-            _SPAN_PARENT + parent_span_id if parent_span_id else b"",
+            draft.span_id,
+            _SPAN_PARENT + draft.parent_span_id if draft.parent_span_id else b"",
             _SPAN_NAME,
-            self._name(name),
-            _SPAN_KINDS[kind],
-            _times(start_ns, _SPAN_END, end_ns),
+            self._name(draft.name),
+            _SPAN_KINDS[draft.kind],
+            _times(draft.start_ns, _SPAN_END, draft.end_ns),
         ]
-        parts += blocks
-        if attributes:
-            self._add(attributes, self._span_keys, parts)
-        if events:
+        parts += draft.blocks
+        if draft.attributes:
+            self._add(draft.attributes, self._span_keys, parts)
+        if draft.events:
             parts.append(_SPAN_EVENTS)
-            parts.append(_SPAN_EVENTS.join(events))
-        for link in links:
+            parts.append(_SPAN_EVENTS.join(draft.events))
+        for link in draft.links:
             parts.append(_SPAN_LINKS)
             parts.append(self._link(link))
-        if status or status_message:
-            message = _STATUS_MESSAGE + _sized(utf8(status_message)) if status_message else b""
+        if draft.status or draft.status_message:
+            message = _STATUS_MESSAGE + _sized(utf8(draft.status_message)) if draft.status_message else b""
             parts.append(_SPAN_STATUS)
-            parts.append(_sized(message + _STATUS_CODES[status]))
+            parts.append(_sized(message + _STATUS_CODES[draft.status]))
         parts.append(_SPAN_FLAGS)
         body = b"".join(parts)
-        return Written(resource, _varint(len(body)) + body, 1 + len(events), None)
+        return Written(draft.resource, _varint(len(body)) + body, 1 + len(draft.events), None)
 
     def point(self, point: MetricPoint) -> Written:
         """Return a data point, with its length before it."""

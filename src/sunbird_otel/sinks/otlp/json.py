@@ -6,7 +6,7 @@ and span ids in hex instead of base64.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -18,7 +18,8 @@ from sunbird_otel.sinks.otlp.written import SAMPLED, Gauge, Key, Keys, Written, 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sunbird_otel._signals import Attributes, AttributeValue, Link, MetricPoint, Resource, SpanKind, StatusCode
+    from sunbird_otel._form import Draft
+    from sunbird_otel._signals import Attributes, AttributeValue, Link, MetricPoint, Resource
 
 
 class JsonForm(WrittenForm):
@@ -40,50 +41,33 @@ class JsonForm(WrittenForm):
             self.block(attributes),
         )
 
-    def span(  # noqa: PLR0917 - by place, since it is called for nearly every event
-        self,
-        trace_id: bytes,
-        span_id: bytes,
-        parent_span_id: bytes,
-        name: str,
-        kind: SpanKind,
-        start_ns: int,
-        end_ns: int,
-        resource: Resource,
-        blocks: Sequence[Any],
-        attributes: Attributes,
-        events: Sequence[Any],
-        links: Sequence[Link],
-        status: StatusCode,
-        status_message: str,
-        synthetic: bool,  # noqa: ARG002, FBT001 - a record's field, which OTLP has not
-    ) -> Written:
+    def span(self, draft: Draft) -> Written:
         """Return a span."""
-        parent = b'"parentSpanId":"%b",' % parent_span_id.hex().encode() if parent_span_id else b""
+        parent = b'"parentSpanId":"%b",' % draft.parent_span_id.hex().encode() if draft.parent_span_id else b""
         parts = [
             b'{"traceId":"%b","spanId":"%b",%b"flags":%d,"name":%b,"kind":%d,"startTimeUnixNano":"%d",'
             b'"endTimeUnixNano":"%d","attributes":['
             % (
-                trace_id.hex().encode(),
-                span_id.hex().encode(),
+                draft.trace_id.hex().encode(),
+                draft.span_id.hex().encode(),
                 parent,
                 SAMPLED,
-                _string(name),
-                kind,
-                start_ns,
-                end_ns,
+                _string(draft.name),
+                draft.kind,
+                draft.start_ns,
+                draft.end_ns,
             ),
-            b",".join([*blocks, self.block(attributes)] if attributes else blocks),
+            b",".join([*draft.blocks, self.block(draft.attributes)] if draft.attributes else draft.blocks),
             b"]",
         ]
-        if events:
-            parts += [b',"events":[', b",".join(events), b"]"]
-        if links:
-            parts += [b',"links":[', b",".join([self._link(link) for link in links]), b"]"]
-        if status or status_message:
-            parts.append(b',"status":{"code":%d,"message":%b}' % (status, _string(status_message)))
+        if draft.events:
+            parts += [b',"events":[', b",".join(draft.events), b"]"]
+        if draft.links:
+            parts += [b',"links":[', b",".join([self._link(link) for link in draft.links]), b"]"]
+        if draft.status or draft.status_message:
+            parts.append(b',"status":{"code":%d,"message":%b}' % (draft.status, _string(draft.status_message)))
         parts.append(b"}")
-        return Written(resource, b"".join(parts), 1 + len(events), None)
+        return Written(draft.resource, b"".join(parts), 1 + len(draft.events), None)
 
     def point(self, point: MetricPoint) -> Written:
         """Return a data point."""

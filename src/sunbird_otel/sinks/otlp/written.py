@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sunbird_otel import names
-from sunbird_otel._form import Form
+from sunbird_otel._form import Draft, Form
 from sunbird_otel._signals import MetricPoint
 
 if TYPE_CHECKING:
@@ -108,21 +108,22 @@ class WrittenForm(Form[Written]):
         if isinstance(signal, MetricPoint):
             return self.point(signal)
         return self.span(
-            signal.trace_id,
-            signal.span_id,
-            signal.parent_span_id,
-            signal.name,
-            signal.kind,
-            signal.start_ns,
-            signal.end_ns,
-            signal.resource,
-            (),
-            signal.attributes,
-            [self.event(event.name, event.time_ns, event.attributes) for event in signal.events],
-            signal.links,
-            signal.status,
-            signal.status_message,
-            signal.synthetic,
+            Draft(
+                signal.trace_id,
+                signal.span_id,
+                signal.parent_span_id,
+                signal.name,
+                signal.kind,
+                signal.start_ns,
+                signal.end_ns,
+                signal.resource,
+                (),
+                signal.attributes,
+                [self.event(event.name, event.time_ns, event.attributes) for event in signal.events],
+                signal.links,
+                signal.status,
+                signal.status_message,
+            )
         )
 
     def _add(self, attributes: Attributes, keys: Keys, parts: list[bytes]) -> None:  # noqa: C901 - hot: no calls
