@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
     from sunbird_otel._event import Event
     from sunbird_otel._flow import Outcome
-    from sunbird_otel._form import Draft
+    from sunbird_otel._form import Said
     from sunbird_otel._order import Entry
-    from sunbird_otel._signals import MetricPoint
     from sunbird_otel.sinks.otlp.batch import Full
     from sunbird_otel.sinks.otlp.written import Written, WrittenForm
 
@@ -45,10 +44,10 @@ class Told(NamedTuple):
     form: WrittenForm
 
 
-class Said(NamedTuple):
+class Spoken(NamedTuple):
     """What the translator says, and what is to write it."""
 
-    drafts: list[Draft | MetricPoint]
+    said: list[Said]
     translator: Translator[Written]
     form: WrittenForm
 
@@ -129,20 +128,20 @@ def _ignore(code: str, event: Event, expected: str, found: str) -> None:
     del code, event, expected, found
 
 
-def translate(told: Told) -> Said:
+def translate(told: Told) -> Spoken:
     """Say what flows and single events become."""
-    said: list[Draft | MetricPoint] = []
+    said: list[Said] = []
     for outcome in told.outcomes:
         if not isinstance(outcome, Refused):
             told.translator.say(outcome, said)
-    return Said(said, told.translator, told.form)
+    return Spoken(said, told.translator, told.form)
 
 
-def encode(said: Said) -> Translated:
+def encode(spoken: Spoken) -> Translated:
     """Write what was said as OTLP."""
     signals: list[Written] = []
-    said.translator.write(said.drafts, signals)
-    return Translated(signals, said.form)
+    spoken.translator.write(spoken.said, signals)
+    return Translated(signals, spoken.form)
 
 
 def batch(translated: Translated) -> list[Full]:
